@@ -1,0 +1,100 @@
+//! Identifiers: one type for each kind of thing, so that a user's id is never taken for a session's.
+//!
+//! Ids are UUIDs of version 7 (RFC 9562 §5.7): sorted by time, so that new rows go to the end of an
+//! index. They are names, never secrets.
+
+use std::{fmt, hash, marker::PhantomData, str};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::secret;
+
+/// The identifier of an `Of`.
+pub struct Id<Of>(Uuid, PhantomData<fn() -> Of>);
+
+/// What a [`UserId`] names.
+#[derive(Debug)]
+pub enum User {}
+/// What a [`SessionId`] names.
+#[derive(Debug)]
+pub enum Session {}
+/// What an [`EventId`] names.
+#[derive(Debug)]
+pub enum Event {}
+/// What a [`TokenId`] names.
+#[derive(Debug)]
+pub enum AccessToken {}
+
+/// The id of a user.
+pub type UserId = Id<User>;
+/// The id of a session.
+pub type SessionId = Id<Session>;
+/// The id of an audit event.
+pub type EventId = Id<Event>;
+/// The id of an access token, its claim `jti`.
+pub type TokenId = Id<AccessToken>;
+
+impl<Of> Id<Of> {
+    /// A new id, made at `now`.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        let uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &secret::random()).into_uuid();
+        Self::from_uuid(uuid)
+    }
+
+    /// The id that a store kept as `uuid`.
+    #[must_use]
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid, PhantomData)
+    }
+
+    /// The id as a store keeps it.
+    #[must_use]
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl<Of> Clone for Id<Of> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Of> Copy for Id<Of> {}
+
+impl<Of> PartialEq for Id<Of> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<Of> Eq for Id<Of> {}
+
+impl<Of> hash::Hash for Id<Of> {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl<Of> fmt::Display for Id<Of> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<Of> fmt::Debug for Id<Of> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<Of> str::FromStr for Id<Of> {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text).map(Self::from_uuid)
+    }
+}

@@ -1,0 +1,40 @@
+//! The stores, as the rules see them.
+//!
+//! A method is a domain verb: one atomic step, one round trip. It returns an outcome; what is absent
+//! is an `Option`; an error means that the step may not have happened. An audit event is an argument
+//! of the method whose change it records, and is written in the same transaction.
+
+mod accounts;
+mod keys;
+mod sessions;
+
+use async_trait::async_trait;
+
+pub use accounts::{Accounts, Credentials, NewAccount, RegisterOutcome};
+pub use keys::{KeyState, SigningKeys, StoredSigningKey};
+pub use sessions::{
+    AuthenticationMethod, NewSession, OpenOutcome, Refusal, Revocation, RevokeOutcome, RotateOutcome,
+    Rotation, Sessions,
+};
+
+/// Everything that Ostiary keeps.
+#[async_trait]
+pub trait Store: Accounts + Sessions + SigningKeys {
+    /// Whether the store can read and write now.
+    ///
+    /// # Errors
+    /// If it cannot.
+    async fn check(&self) -> Result<(), StoreError>;
+}
+
+/// A step of a store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be used at the moment: a full disk, a lost connection. The step did not
+    /// happen, or its outcome is unknown; trying again later is right.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The step cannot succeed as it is; a defect, or a damaged database.
+    #[error("the store failed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
