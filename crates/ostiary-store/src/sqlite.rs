@@ -1,0 +1,110 @@
+//! The embedded store: one SQLite database in a file.
+//!
+//! One thread writes, in groups with one `fsync` each ([`writer`]); several connections read. Nothing
+//! is acknowledged before it is on the disk (`synchronous=FULL`).
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use ostiary_core::store::{Store, StoreError};
+
+mod accounts;
+mod audit;
+mod columns;
+mod connection;
+mod keys;
+mod migrations;
+mod readers;
+mod sessions;
+mod writer;
+
+pub use connection::OpenError;
+
+use readers::Readers;
+use writer::Writer;
+
+/// A store in an SQLite database.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: Writer,
+    readers: Readers,
+}
+
+/// What a database amounts to, for an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqliteReport {
+    /// The version of the SQLite library.
+    pub library: &'static str,
+    /// The number of the last migration.
+    pub schema_version: i64,
+    /// The number of the last migration that this version knows.
+    pub known_schema: i64,
+    /// What SQLite finds wrong with the file; nothing, if it is sound.
+    pub damage: Vec<String>,
+    /// How many users there are.
+    pub users: u64,
+    /// How many sessions there are, those that have ended among them.
+    pub sessions: u64,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, makes it if there is none (mode 0600), and brings its schema up to
+    /// date.
+    ///
+    /// # Errors
+    /// If it cannot be opened, read or written, or was made by a newer version. Nothing is changed then.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        connection::assert_library_version()?;
+        connection::create_file(path)?;
+        let mut writer = connection::open_writer(path)?;
+        migrations::run(&mut writer).map_err(|error| error.at(path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Writer::start(writer, path).map_err(|error| OpenError::new(path, &error))?,
+            readers: Readers::open(path)?,
+        })
+    }
+
+    /// Where the database is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Examines the database at `path` and changes nothing. Reads all of it: seconds for a large one.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn examine(path: &Path) -> Result<SqliteReport, OpenError> {
+    let connection = connection::open_reader(path)?;
+    let examine = || {
+        let schema_version = migrations::version(&connection)?;
+        let count = |table: &str| {
+            if schema_version == 0 {
+                return Ok(0);
+            }
+            connection.query_row(&format!("select count(*) from {table}"), [], |row| row.get::<_, i64>(0))
+        };
+        let mut check = connection.prepare("pragma quick_check")?;
+        let findings: Vec<String> = check.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(SqliteReport {
+            library: rusqlite::version(),
+            schema_version,
+            known_schema: migrations::known_version(),
+            damage: findings.into_iter().filter(|line| line != "ok").collect(),
+            users: count("users")?.unsigned_abs(),
+            sessions: count("sessions")?.unsigned_abs(),
+        })
+    };
+    examine().map_err(|error: rusqlite::Error| OpenError::new(path, &error))
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn check(&self) -> Result<(), StoreError> {
+        self.readers.read(|connection| connection.query_row("select 1", [], |_| Ok(())))?;
+        self.writer.step(|_| Ok(())).await
+    }
+}

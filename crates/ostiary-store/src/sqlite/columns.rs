@@ -1,0 +1,41 @@
+//! How ids and times are kept: a UUID as its 16 bytes, a time as microseconds since 1970.
+
+use jiff::Timestamp;
+use ostiary_core::id::Id;
+use rusqlite::{
+    ToSql,
+    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
+};
+use uuid::Uuid;
+
+/// An id in a column or a parameter.
+pub(super) struct IdColumn<Of>(pub(super) Id<Of>);
+
+impl<Of> ToSql for IdColumn<Of> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.0.as_uuid().into_bytes().to_vec()))
+    }
+}
+
+impl<Of> FromSql for IdColumn<Of> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let bytes = <[u8; 16]>::column_result(value)?;
+        Ok(Self(Id::from_uuid(Uuid::from_bytes(bytes))))
+    }
+}
+
+/// A time in a column or a parameter.
+pub(super) struct TimeColumn(pub(super) Timestamp);
+
+impl ToSql for TimeColumn {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.0.as_microsecond()))
+    }
+}
+
+impl FromSql for TimeColumn {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let microseconds = i64::column_result(value)?;
+        Timestamp::from_microsecond(microseconds).map(Self).map_err(FromSqlError::other)
+    }
+}

@@ -1,0 +1,163 @@
+//! Opening connections, and saying what is wrong where one cannot be opened.
+
+use std::{
+    fs::OpenOptions,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ostiary_core::store::StoreError;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+/// 3.51.3 mends the WAL-reset bug, by which two connections could lose a commit at a checkpoint
+/// (<https://sqlite.org/wal.html#walresetbug>). The bundled library is newer; a build that was linked
+/// against another one must not go unseen.
+const LEAST_LIBRARY: i32 = 3_051_003;
+
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The library is one that can lose data.
+    #[error(
+        "the SQLite library is {0}, and Ostiary needs 3.51.3 or later: build it with the bundled library"
+    )]
+    Library(&'static str),
+    /// A newer version has changed the schema.
+    #[error(
+        "the database {path} was made by a newer version of Ostiary (schema {found}, this version knows {known}): \
+         start that version, or restore a copy from before the update"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The last schema of this version.
+        known: i64,
+    },
+    /// The schema is not what its version says.
+    #[error("the database {path} was changed by hand or by a development version: {cause}")]
+    Migration {
+        /// The database.
+        path: PathBuf,
+        /// What differs.
+        cause: String,
+    },
+    /// The file cannot be used.
+    #[error("the database {path} cannot be opened: {cause}; {advice}")]
+    Unusable {
+        /// The database.
+        path: PathBuf,
+        /// What the system or SQLite says.
+        cause: String,
+        /// What to do.
+        advice: &'static str,
+    },
+}
+
+impl OpenError {
+    pub(super) fn new(path: &Path, error: &(impl Advised + ?Sized)) -> Self {
+        Self::Unusable { path: path.to_owned(), cause: error.to_string(), advice: error.advice() }
+    }
+}
+
+/// An error that tells what an operator can do about it.
+pub(super) trait Advised: std::error::Error {
+    fn advice(&self) -> &'static str;
+}
+
+impl Advised for io::Error {
+    fn advice(&self) -> &'static str {
+        match self.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "give this user the right to read and write it, or set DATA_DIR"
+            }
+            io::ErrorKind::ReadOnlyFilesystem => "mount the volume for writing, or set DATA_DIR",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free space on its volume",
+            _ => "see that its directory is there and writable",
+        }
+    }
+}
+
+impl Advised for rusqlite::Error {
+    fn advice(&self) -> &'static str {
+        match self.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => "free space on its volume",
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+                "give this user the right to write to it and to its directory, or set DATA_DIR"
+            }
+            Some(ErrorCode::NotADatabase) => "it is another kind of file: move it away, or set DATA_DIR",
+            Some(ErrorCode::DatabaseCorrupt) => "it is damaged: restore a copy",
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                "another process holds it: stop that process, or wait for it"
+            }
+            _ => "see that its volume is there, writable and not full",
+        }
+    }
+}
+
+/// What a failed step means to the rules.
+pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::ReadOnly
+            | ErrorCode::CannotOpen
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked,
+        ) => StoreError::Unavailable(Box::new(error)),
+        _ => StoreError::Failed(Box::new(error)),
+    }
+}
+
+pub(super) fn assert_library_version() -> Result<(), OpenError> {
+    if rusqlite::version_number() < LEAST_LIBRARY {
+        return Err(OpenError::Library(rusqlite::version()));
+    }
+    Ok(())
+}
+
+/// Makes the file if there is none, for its owner alone; SQLite gives its companions the same mode.
+pub(super) fn create_file(path: &Path) -> Result<(), OpenError> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop).map_err(|error| OpenError::new(path, &error))
+}
+
+/// The connection that writes.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
+    let open = || {
+        let connection = open(path)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "foreign_keys", "on")?;
+        // Takes and gives back the write lock: a read-only or full disk shows now, not at the first login.
+        connection.execute_batch("begin immediate; rollback")?;
+        Ok(connection)
+    };
+    open().map_err(|error: rusqlite::Error| OpenError::new(path, &error))
+}
+
+/// A connection that reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    let open = || {
+        let connection = open(path)?;
+        connection.pragma_update(None, "query_only", "on")?;
+        Ok(connection)
+    };
+    open().map_err(|error: rusqlite::Error| OpenError::new(path, &error))
+}
+
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}

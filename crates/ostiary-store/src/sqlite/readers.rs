@@ -1,0 +1,49 @@
+//! Connections that read. A point read takes microseconds, so it runs where it is asked for.
+
+use std::{
+    path::Path,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use ostiary_core::store::StoreError;
+use rusqlite::Connection;
+
+use super::connection::{self, OpenError};
+
+/// Enough that async threads seldom meet; each costs a page cache of some hundred kilobytes.
+const CONNECTIONS: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Readers {
+    connections: Vec<Mutex<Connection>>,
+    next: AtomicUsize,
+}
+
+impl Readers {
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let connections = (0..CONNECTIONS)
+            .map(|_| connection::open_reader(path).map(Mutex::new))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { connections, next: AtomicUsize::new(0) })
+    }
+
+    /// Runs `query` on a free connection, or on the next one as soon as it is free.
+    pub(super) fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        query(&self.any()).map_err(connection::store_error)
+    }
+
+    fn any(&self) -> MutexGuard<'_, Connection> {
+        let free = self.connections.iter().find_map(|connection| connection.try_lock().ok());
+        free.unwrap_or_else(|| {
+            let next = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+            // A query that panicked has left nothing behind: statements are reset when they are dropped.
+            self.connections[next].lock().unwrap_or_else(PoisonError::into_inner)
+        })
+    }
+}

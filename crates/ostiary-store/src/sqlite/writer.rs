@@ -1,0 +1,187 @@
+//! The thread that writes.
+//!
+//! Steps queue up while a commit waits for the disk; the next commit takes them all. Each step has a
+//! savepoint of its own, so that one which fails leaves the others alone, and is answered only after
+//! the commit: what was answered is on the disk.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    thread::{self, JoinHandle},
+};
+
+use ostiary_core::store::StoreError;
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::oneshot;
+
+use super::connection::{self, Advised};
+
+/// Steps that wait; more are refused, since they would wait for seconds.
+const QUEUE: usize = 4096;
+/// Steps in one commit. More would make the first wait long for the last.
+const GROUP: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    /// `None` only while it is dropped.
+    queue: Option<SyncSender<Box<dyn Step>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, path: &Path) -> io::Result<Self> {
+        let (queue, steps) = sync_channel(QUEUE);
+        let worker = Worker { connection, path: path.to_owned(), steps };
+        let thread = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || worker.run())?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Runs `step` in a transaction, alone or with others, and answers after its commit.
+    pub(super) async fn step<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let pending = Pending { step: Some(step), outcome: None, answer };
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.try_send(Box::new(pending)).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Unavailable("too many writes wait for the disk".into()),
+            TrySendError::Disconnected(_) => stopped(),
+        })?;
+        answered.await.map_err(|_| stopped())?
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the database is closed".into())
+}
+
+impl Drop for Writer {
+    /// Lets the queued steps finish and closes the database.
+    fn drop(&mut self) {
+        self.queue.take();
+        if let Some(thread) = self.thread.take() {
+            // A panic was reported when it happened.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// A step in the queue, whatever its result.
+trait Step: Send {
+    /// Runs the step; says whether its changes are to be kept.
+    fn run(&mut self, connection: &Connection) -> bool;
+    /// Answers with the step's outcome, or with the reason why its group was not committed.
+    fn answer(self: Box<Self>, failure: Option<&GroupFailure>);
+}
+
+struct Pending<F, T> {
+    step: Option<F>,
+    outcome: Option<Result<T, StoreError>>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Step for Pending<F, T>
+where
+    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, connection: &Connection) -> bool {
+        let Some(step) = self.step.take() else { return false };
+        let outcome = match catch_unwind(AssertUnwindSafe(|| step(connection))) {
+            Ok(outcome) => outcome.map_err(connection::store_error),
+            Err(_) => Err(StoreError::Failed("a step of the store panicked".into())),
+        };
+        self.outcome.insert(outcome).is_ok()
+    }
+
+    fn answer(self: Box<Self>, failure: Option<&GroupFailure>) {
+        let outcome = match (self.outcome, failure) {
+            (Some(Err(error)), _) => Err(error),
+            (Some(outcome), None) => outcome,
+            (_, Some(failure)) => Err(failure.to_store_error()),
+            (None, None) => Err(stopped()),
+        };
+        // The client may have gone; what it asked for has happened all the same.
+        let _gone = self.answer.send(outcome);
+    }
+}
+
+/// Why none of a group's changes were kept.
+struct GroupFailure(String);
+
+impl GroupFailure {
+    fn to_store_error(&self) -> StoreError {
+        StoreError::Unavailable(self.0.clone().into())
+    }
+}
+
+struct Worker {
+    connection: Connection,
+    path: PathBuf,
+    steps: Receiver<Box<dyn Step>>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        while let Ok(first) = self.steps.recv() {
+            let mut group = vec![first];
+            group.extend(self.steps.try_iter().take(GROUP - 1));
+            let committed = commit(&self.connection, &mut group);
+            if let Err(error) = &committed {
+                tracing::error!(%error, advice = error.advice(), steps = group.len(), "the database could not be written");
+                self.reopen_after(error);
+            }
+            let failure = committed.map_err(|error| GroupFailure(error.to_string()));
+            for step in group {
+                step.answer(failure.as_ref().err());
+            }
+        }
+    }
+
+    /// After a failed write the pages in memory and on the disk may differ: a later commit must not
+    /// stand on them. (Linux reports a failed `fsync` once and forgets the pages.)
+    fn reopen_after(&mut self, error: &rusqlite::Error) {
+        if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
+            match connection::open_writer(&self.path) {
+                Ok(connection) => self.connection = connection,
+                Err(error) => tracing::error!(%error, "the database could not be opened again"),
+            }
+        }
+    }
+}
+
+/// Runs a group in one transaction. Of a group that fails nothing is kept.
+fn commit(connection: &Connection, group: &mut [Box<dyn Step>]) -> rusqlite::Result<()> {
+    run_sql(connection, "begin immediate")?;
+    let result = run_steps(connection, group).and_then(|()| run_sql(connection, "commit"));
+    if result.is_err() && !connection.is_autocommit() {
+        run_sql(connection, "rollback")?;
+    }
+    result
+}
+
+fn run_steps(connection: &Connection, group: &mut [Box<dyn Step>]) -> rusqlite::Result<()> {
+    for step in group {
+        run_sql(connection, "savepoint step")?;
+        let keep = step.run(connection);
+        // A full disk and the like make SQLite roll back the whole transaction at once.
+        if connection.is_autocommit() {
+            return Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+                Some("the transaction was rolled back: the disk is full or failed".to_owned()),
+            ));
+        }
+        if !keep {
+            run_sql(connection, "rollback to step")?;
+        }
+        run_sql(connection, "release step")?;
+    }
+    Ok(())
+}
+
+fn run_sql(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}
