@@ -1,0 +1,86 @@
+//! The OpenAPI document's frame, and the schemas that several endpoints share. Titles, names and
+//! constraints are those of the replaced service, whose generated clients go on working.
+
+use ostiary_core::session::TokenPair;
+use serde::Serialize;
+use utoipa::{
+    Modify, OpenApi, ToSchema,
+    openapi::{Info, OpenApi as Document},
+};
+
+/// The frame of the document.
+#[derive(OpenApi)]
+#[openapi(
+    components(schemas(HTTPValidationError, ValidationError)),
+    tags(
+        (name = "auth", description = "Registration, login and refresh"),
+        (name = "keys", description = "What others verify tokens with"),
+        (name = "operations", description = "Whether the server lives and serves")
+    ),
+    modifiers(&Title)
+)]
+pub(super) struct Description;
+
+struct Title;
+
+impl Modify for Title {
+    fn modify(&self, document: &mut Document) {
+        let mut info = Info::new("Auth Service", env!("CARGO_PKG_VERSION"));
+        info.description = Some("Ostiary, a self-hosted authentication server.".to_owned());
+        document.info = info;
+    }
+}
+
+/// An access token and what gets the next one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TokenResponse {
+    /// A JSON Web Token; send it as `Authorization: Bearer`.
+    access_token: String,
+    /// Opaque, of single use: exchange it at `/api/v1/auth/refresh` before the access token expires.
+    refresh_token: String,
+    /// Always `bearer`.
+    #[schema(default = "bearer")]
+    token_type: &'static str,
+}
+
+impl From<TokenPair> for TokenResponse {
+    fn from(pair: TokenPair) -> Self {
+        Self { access_token: pair.access_token, refresh_token: pair.refresh_token, token_type: "bearer" }
+    }
+}
+
+/// An error with a fixed text.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `problem` writes")]
+pub(super) struct ErrorResponse {
+    /// What went wrong.
+    #[schema(example = "Invalid credentials")]
+    detail: String,
+}
+
+/// All that is wrong with a body.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `problem` writes")]
+pub(super) struct HTTPValidationError {
+    detail: Vec<ValidationError>,
+}
+
+/// One thing that is wrong with a body.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `validation` writes")]
+pub(super) struct ValidationError {
+    /// Where: `body`, then names of members and positions in lists.
+    #[schema(value_type = Vec<serde_json::Value>, example = json!(["body", "login"]))]
+    loc: Vec<String>,
+    /// What is wrong, for people.
+    msg: String,
+    /// What is wrong, for programs.
+    #[schema(example = "missing")]
+    r#type: String,
+    /// What was given, unless it is a secret.
+    #[schema(value_type = Option<serde_json::Value>)]
+    input: Option<String>,
+    /// Facts that the message mentions.
+    #[schema(value_type = Option<Object>)]
+    ctx: Option<String>,
+}

@@ -1,0 +1,51 @@
+//! What every handler shares.
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ostiary_core::Ostiary;
+
+use crate::extract::BodyLimits;
+
+/// The server's state; cloning it is cheap.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+pub struct Parts {
+    /// The rules.
+    pub ostiary: Ostiary,
+    /// How much of a body is taken.
+    pub body_limits: BodyLimits,
+    /// How long a whole request may take.
+    pub request_timeout: Duration,
+    /// Whether the server is about to stop, and wants no new work.
+    pub draining: AtomicBool,
+}
+
+impl App {
+    /// An app that serves `ostiary`.
+    #[must_use]
+    pub fn new(ostiary: Ostiary, body_limits: BodyLimits, request_timeout: Duration) -> Self {
+        Self(Arc::new(Parts { ostiary, body_limits, request_timeout, draining: AtomicBool::new(false) }))
+    }
+
+    /// Lets `/readyz` fail from now on.
+    pub fn start_draining(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

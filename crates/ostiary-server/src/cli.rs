@@ -1,0 +1,78 @@
+//! The command line.
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Command, CommandFactory, Parser, Subcommand};
+
+use crate::config::{
+    Settings,
+    load::{self, Environment, LoadError},
+};
+
+mod doctor;
+mod openapi;
+mod paint;
+mod serve;
+
+/// Ostiary, a self-hosted authentication server.
+#[derive(Debug, Parser)]
+#[command(name = "ostiary", version, max_term_width = 100, subcommand_precedence_over_arg = true)]
+struct Cli {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Action {
+    /// Serve (the default)
+    Serve,
+    /// Print the OpenAPI document
+    Openapi,
+    /// Say what the settings and the store amount to, without secrets
+    Doctor,
+}
+
+/// The settings are wrong; the BSD and GNU convention for wrong usage.
+const USAGE: u8 = 2;
+
+/// Runs the command that `arguments` name.
+#[must_use]
+pub fn run(arguments: &[OsString], environment: &Environment) -> ExitCode {
+    let cli = match parse(arguments, environment) {
+        Ok(cli) => cli,
+        Err(LoadError::CommandLine(error)) => {
+            // Help goes to the standard output with 0, a wrong command line to the standard error with 2.
+            let _closed = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+        Err(LoadError::Values(problems)) => {
+            paint::settings_refused(&problems);
+            return ExitCode::from(USAGE);
+        }
+    };
+    let no_color = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match cli.action.unwrap_or(Action::Serve) {
+        Action::Serve => serve::run(&cli.settings, no_color),
+        Action::Openapi => openapi::run(),
+        Action::Doctor => doctor::run(&cli.settings, no_color),
+    }
+}
+
+fn parse(arguments: &[OsString], environment: &Environment) -> Result<Cli, LoadError> {
+    let cli: Cli = load::settings(&load::load(&command(), arguments, environment)?)?;
+    let problems = cli.settings.problems();
+    if problems.is_empty() { Ok(cli) } else { Err(LoadError::Values(problems)) }
+}
+
+/// Every setting is a flag of every command, and its help shows no values.
+fn command() -> Command {
+    Cli::command().mut_args(|arg| {
+        let is_setting = arg.get_env().is_some();
+        if is_setting { arg.global(true).hide_env_values(true) } else { arg }
+    })
+}
+
+#[cfg(test)]
+mod tests;

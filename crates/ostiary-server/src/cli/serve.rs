@@ -1,0 +1,165 @@
+//! `ostiary serve`
+
+use std::{io, net::SocketAddr, process::ExitCode, time::Instant};
+
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::paint::{self, Paint};
+use crate::{
+    api,
+    app::App,
+    config::{Settings, server_secret::SecretSource},
+    listener,
+    startup::{self, Started},
+    telemetry,
+};
+
+pub(super) fn run(settings: &Settings, no_color: bool) -> ExitCode {
+    let start = Instant::now();
+    telemetry::start(settings.log_format, settings.log_level.clone(), no_color);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            paint::failure(no_color, &format!("the system gives no threads: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve(settings, no_color, start)) {
+        Ok(code) => code,
+        Err(error) => {
+            // For the operator at the terminal, and for whoever reads only the log.
+            if settings.log_format.is_text() {
+                paint::failure(no_color, &format!("{error:#}"));
+            } else {
+                tracing::error!("{error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    let listener = bind(SocketAddr::new(settings.host, settings.port)).await?;
+    let address = listener.local_addr()?;
+    let started = startup::start(settings).await?;
+    announce(settings, address, &started, no_color, start);
+
+    let app = App::new(started.ostiary, settings.body_limits(), settings.request_timeout);
+    let stop = CancellationToken::new();
+    let serving =
+        listener::serve(listener, api::router(app.clone()), settings.connection_limits(), stop.clone());
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        _ = &mut serving => unreachable!("only `stop` ends the accept loop"),
+        name = signals.next() => tracing::info!(signal = name, "stopping: no new connections, finishing requests in flight"),
+    }
+    app.start_draining();
+    stop.cancel();
+    tokio::select! {
+        drained = &mut serving => {
+            if drained {
+                tracing::info!("stopped");
+            } else {
+                tracing::warn!(limit = ?settings.drain_timeout, "stopped; requests in flight were cut off");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        name = signals.next() => {
+            tracing::warn!(signal = name, "stopped at once; requests in flight were cut off");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// What asks the server to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "port {} is in use by another process: stop that one, or set another PORT",
+            address.port()
+        ),
+        io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("this user may not listen on port {}: set a PORT above 1023", address.port())
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            anyhow::anyhow!("{} is no address of this machine: set another HOST", address.ip())
+        }
+        _ => anyhow::anyhow!("cannot listen on {address}: {error}"),
+    })
+}
+
+fn announce(settings: &Settings, address: SocketAddr, started: &Started, no_color: bool, start: Instant) {
+    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let base = format!("http://{host}:{}", address.port());
+    let database = started.database.canonicalize().unwrap_or_else(|_| started.database.clone());
+    let algorithm = started.ostiary.keys.algorithm();
+    let took = start.elapsed().as_millis();
+    if settings.log_format.is_text() {
+        let paint = Paint::for_stderr(no_color);
+        paint::note(&format!(
+            "{} is ready ({took} ms)",
+            paint.good(concat!("Ostiary ", env!("CARGO_PKG_VERSION")))
+        ));
+        paint::fact(paint, "Service", &format!("{base}/api/v1/auth"));
+        paint::fact(paint, "Docs", &format!("{base}/docs, {base}/redoc"));
+        paint::fact(paint, "Data", &format!("{} (SQLite)", database.display()));
+        paint::fact(paint, "Tokens", &tokens(&algorithm, &base));
+        paint::fact(paint, "Secret", &describe(&started.secret));
+        paint::note("Stop it with Ctrl-C.");
+    } else {
+        tracing::info!(
+            service = %format!("{base}/api/v1/auth"),
+            docs = %format!("{base}/docs"),
+            data = %database.display(),
+            tokens = algorithm,
+            version = env!("CARGO_PKG_VERSION"),
+            milliseconds = u64::try_from(took).unwrap_or(u64::MAX),
+            "ready"
+        );
+    }
+    if settings.servers.redis_host.is_some() {
+        tracing::info!("REDIS_HOST is set; this version keeps nothing in Redis");
+    }
+}
+
+fn tokens(algorithm: &str, base: &str) -> String {
+    match algorithm {
+        "HS256" => "HS256, with JWT_SECRET_KEY".to_owned(),
+        other => format!("{other}, public keys at {base}/.well-known/jwks.json"),
+    }
+}
+
+pub(super) fn describe(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Setting => "SECRET_KEY".to_owned(),
+        SecretSource::File(path) => path.display().to_string(),
+        SecretSource::Made(path) => {
+            format!("{}, made now: keep a copy, all tokens depend on it", path.display())
+        }
+        SecretSource::JwtSecret => "derived from JWT_SECRET_KEY".to_owned(),
+    }
+}

@@ -1,0 +1,350 @@
+//! Settings: one struct, of which each field is a flag and an environment variable with a help text.
+//!
+//! [`load`] fills it from flags, the environment and an `.env` file, in this order of precedence, and
+//! reports everything that is wrong at once.
+
+#![expect(clippy::doc_markdown, reason = "the fields' documentation is the help text on a terminal")]
+
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
+use jiff::SignedDuration;
+use ostiary_core::{
+    contact::Region,
+    hasher::HasherSettings,
+    keys::{SharedSecret, SigningMethod},
+    password::PasswordScheme,
+    policy::{PasswordPolicy, Policy},
+};
+use tracing_subscriber::filter::Targets;
+
+use crate::{extract::BodyLimits, listener::ConnectionLimits, telemetry::LogFormat};
+
+pub mod load;
+pub mod server_secret;
+
+/// A value that is shown nowhere.
+#[derive(Clone)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// The value itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for SecretText {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(set)")
+    }
+}
+
+/// How access tokens are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum JwtAlgorithm {
+    /// HMAC-SHA-256 with `JWT_SECRET_KEY`.
+    #[value(name = "HS256", alias = "hs256")]
+    Hs256,
+    /// Ed25519 with a key that the store keeps.
+    #[value(name = "EdDSA", alias = "eddsa")]
+    EdDsa,
+}
+
+/// How new passwords are hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PasswordSchemeName {
+    /// Argon2id, 19 MiB, t = 2, p = 1.
+    Argon2id,
+    /// bcrypt of cost 12, which the replaced service verifies.
+    Bcrypt,
+}
+
+/// Everything that an operator can set.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Address to listen on
+    #[arg(long, env = "HOST", default_value = "0.0.0.0", help_heading = "Service", value_name = "ADDRESS")]
+    pub host: IpAddr,
+    /// Port to listen on
+    #[arg(long, env = "PORT", default_value_t = 8001, help_heading = "Service")]
+    pub port: u16,
+    /// Directory of the embedded database and of the secret that is made on the first start
+    #[arg(
+        long,
+        env = "DATA_DIR",
+        default_value = "./data",
+        help_heading = "Service",
+        value_name = "DIRECTORY"
+    )]
+    pub data_dir: PathBuf,
+    /// File of further settings, a NAME=VALUE each line [default: .env, if there is one]
+    #[arg(long, env = "ENV_FILE", help_heading = "Service", value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// How log lines look: for people on a terminal, JSON elsewhere
+    #[arg(long, env = "LOG_FORMAT", default_value = "auto", help_heading = "Service", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// What is logged: off, error, warn, info, debug or trace, or such a level by module (ostiary_core=debug)
+    #[arg(long, env = "LOG_LEVEL", default_value = "info", help_heading = "Service", value_name = "FILTER")]
+    pub log_level: Targets,
+
+    /// The server's secret, from which its keys are derived: at least 32 characters, the same on all nodes
+    /// [default: the file below; else derived from JWT_SECRET_KEY; else made on the first start]
+    #[arg(long, env = "SECRET_KEY", help_heading = "Secrets and tokens", value_name = "SECRET")]
+    pub secret_key: Option<SecretText>,
+    /// File of the server's secret, readable by its owner alone [default: secret.key in the data directory]
+    #[arg(long, env = "SECRET_KEY_FILE", help_heading = "Secrets and tokens", value_name = "FILE")]
+    pub secret_key_file: Option<PathBuf>,
+    /// Secret shared with the services that verify access tokens; at least 32 characters
+    #[arg(long, env = "JWT_SECRET_KEY", help_heading = "Secrets and tokens", value_name = "SECRET")]
+    pub jwt_secret_key: Option<SecretText>,
+    /// Algorithm of access tokens [default: HS256 with JWT_SECRET_KEY, EdDSA without]
+    #[arg(long, env = "JWT_ALGORITHM", help_heading = "Secrets and tokens", value_name = "ALGORITHM")]
+    pub jwt_algorithm: Option<JwtAlgorithm>,
+    /// Accept a JWT_SECRET_KEY under 32 characters, which can be found by trying
+    #[arg(long, env = "ALLOW_SHORT_JWT_SECRET", default_value = "false", default_missing_value = "true",
+          num_args = 0..=1, require_equals = true, value_parser = BoolishValueParser::new(),
+          help_heading = "Secrets and tokens", value_name = "BOOL")]
+    pub allow_short_jwt_secret: bool,
+    /// Life of an access token, in minutes
+    #[arg(long, env = "ACCESS_TOKEN_EXPIRE_MINUTES", default_value_t = 30, help_heading = "Secrets and tokens",
+          value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=525_600))]
+    pub access_token_expire_minutes: u32,
+    /// Life of a session, however often it is refreshed, in days
+    #[arg(long, env = "REFRESH_TOKEN_EXPIRE_DAYS", default_value_t = 30, help_heading = "Secrets and tokens",
+          value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub refresh_token_expire_days: u32,
+    /// How long a spent refresh token still gets the same successor, in seconds
+    #[arg(long, env = "REFRESH_GRACE_SECONDS", default_value_t = 10, help_heading = "Secrets and tokens",
+          value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=60))]
+    pub refresh_grace_seconds: u32,
+
+    /// Groups that anyone may register into, with commas between; made at the start
+    #[arg(long, env = "REGISTRATION_GROUPS", default_value = "customer", value_delimiter = ',',
+          help_heading = "Accounts", value_name = "NAMES", value_parser = parse_group)]
+    pub registration_groups: Vec<String>,
+    /// Country whose phone numbers may be written without a country code; two letters of ISO 3166-1
+    #[arg(
+        long,
+        env = "DEFAULT_REGION",
+        default_value = "RU",
+        help_heading = "Accounts",
+        value_name = "REGION"
+    )]
+    pub default_region: Region,
+    /// How new passwords are hashed; bcrypt where the replaced service still runs beside
+    #[arg(
+        long,
+        env = "PASSWORD_SCHEME",
+        default_value = "argon2id",
+        help_heading = "Accounts",
+        value_name = "SCHEME"
+    )]
+    pub password_scheme: PasswordSchemeName,
+    /// Least length of a new password, in characters; not below 8
+    #[arg(long, env = "PASSWORD_MIN_LENGTH", default_value_t = 8, help_heading = "Accounts", value_name = "LENGTH",
+          value_parser = clap::value_parser!(u16).range(8..=256))]
+    pub password_min_length: u16,
+    /// Least strength of a new password, by zxcvbn: 0 (off) to 4 (10^10 guesses)
+    #[arg(long, env = "PASSWORD_MIN_SCORE", default_value_t = 1, help_heading = "Accounts", value_name = "SCORE",
+          value_parser = clap::value_parser!(u8).range(0..=4))]
+    pub password_min_score: u8,
+    /// Passwords hashed at once [default: one a core]
+    #[arg(long, env = "HASH_THREADS", help_heading = "Accounts", value_name = "COUNT",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub hash_threads: Option<u16>,
+    /// How long a login may wait for its turn before it is refused with 503, in seconds
+    #[arg(long, env = "HASH_DEADLINE", default_value = "2", help_heading = "Accounts", value_name = "SECONDS",
+          value_parser = parse_seconds)]
+    pub hash_deadline: Duration,
+
+    /// How long the head of a request may take, in seconds
+    #[arg(long, env = "HEADER_TIMEOUT", default_value = "10", help_heading = "Limits", value_name = "SECONDS",
+          value_parser = parse_seconds)]
+    pub header_timeout: Duration,
+    /// How long the body of a request may take, in seconds
+    #[arg(long, env = "BODY_TIMEOUT", default_value = "20", help_heading = "Limits", value_name = "SECONDS",
+          value_parser = parse_seconds)]
+    pub body_timeout: Duration,
+    /// How long a whole request may take, in seconds
+    #[arg(long, env = "REQUEST_TIMEOUT", default_value = "30", help_heading = "Limits", value_name = "SECONDS",
+          value_parser = parse_seconds)]
+    pub request_timeout: Duration,
+    /// How long a connection may stay without a request, in seconds
+    #[arg(long, env = "IDLE_TIMEOUT", default_value = "60", help_heading = "Limits", value_name = "SECONDS",
+          value_parser = parse_seconds)]
+    pub idle_timeout: Duration,
+    /// How long requests in flight may take to finish at the end, in seconds
+    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "20", help_heading = "Limits", value_name = "SECONDS",
+          value_parser = parse_seconds)]
+    pub drain_timeout: Duration,
+    /// Greatest size of a request body, in bytes
+    #[arg(long, env = "BODY_LIMIT", default_value_t = 65_536, help_heading = "Limits", value_name = "BYTES",
+          value_parser = clap::value_parser!(u32).range(1_024..=16_777_216))]
+    pub body_limit: u32,
+    /// Connections served at once; more wait
+    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 4_096, help_heading = "Limits", value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// Settings of the replaced service that this version does not use yet.
+    #[command(flatten)]
+    pub servers: ServerSettings,
+}
+
+/// Where PostgreSQL and Redis are, by the names of the replaced service.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "PostgreSQL and Redis (not in this version: it keeps everything in SQLite)")]
+pub struct ServerSettings {
+    /// URL of a PostgreSQL database
+    #[arg(long, env = "DATABASE_URL", value_name = "URL")]
+    pub database_url: Option<SecretText>,
+    /// Host of PostgreSQL
+    #[arg(long, env = "POSTGRES_HOST", value_name = "HOST")]
+    pub postgres_host: Option<String>,
+    /// Port of PostgreSQL
+    #[arg(long, env = "POSTGRES_PORT", default_value_t = 5432, value_name = "PORT")]
+    pub postgres_port: u16,
+    /// User of PostgreSQL
+    #[arg(long, env = "POSTGRES_USER", value_name = "USER")]
+    pub postgres_user: Option<String>,
+    /// Password of PostgreSQL
+    #[arg(long, env = "POSTGRES_PASSWORD", value_name = "PASSWORD")]
+    pub postgres_password: Option<SecretText>,
+    /// Database of PostgreSQL
+    #[arg(long, env = "POSTGRES_DB", value_name = "DATABASE")]
+    pub postgres_db: Option<String>,
+    /// Host of Redis
+    #[arg(long, env = "REDIS_HOST", value_name = "HOST")]
+    pub redis_host: Option<String>,
+    /// Port of Redis
+    #[arg(long, env = "REDIS_PORT", default_value_t = 6379, value_name = "PORT")]
+    pub redis_port: u16,
+    /// Number of the Redis database
+    #[arg(long, env = "REDIS_DB", default_value_t = 0, value_name = "NUMBER")]
+    pub redis_db: u16,
+}
+
+impl ServerSettings {
+    fn name_postgres(&self) -> bool {
+        self.database_url.is_some() || self.postgres_host.is_some() || self.postgres_db.is_some()
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if !(0.01..=86_400.0).contains(&seconds) {
+        return Err("not between 0.01 and 86400 seconds".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+fn parse_group(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err("a group needs a name of printable characters".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+impl Settings {
+    /// What is wrong with the settings taken together; each line says what to do.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Err(problem) = self.signing_method() {
+            problems.push(problem);
+        }
+        if self.secret_key.is_some() && self.secret_key_file.is_some() {
+            problems.push("SECRET_KEY and SECRET_KEY_FILE are both set: leave one of them out".to_owned());
+        }
+        if let Some(Err(error)) = self.secret_key.as_ref().map(|text| server_secret::parse(text.expose())) {
+            problems.push(format!("SECRET_KEY cannot be used: {error}"));
+        }
+        if self.servers.name_postgres() {
+            problems.push(
+                "DATABASE_URL or POSTGRES_* is set, and this version has no PostgreSQL store yet: unset them to keep \
+                 everything in SQLite in DATA_DIR"
+                    .to_owned(),
+            );
+        }
+        problems
+    }
+
+    /// How access tokens are to be signed.
+    ///
+    /// # Errors
+    /// If the settings contradict each other; the text says what to do.
+    pub fn signing_method(&self) -> Result<SigningMethod, String> {
+        let default = if self.jwt_secret_key.is_some() { JwtAlgorithm::Hs256 } else { JwtAlgorithm::EdDsa };
+        match (self.jwt_algorithm.unwrap_or(default), &self.jwt_secret_key) {
+            (JwtAlgorithm::EdDsa, _) => Ok(SigningMethod::EdDsa),
+            (JwtAlgorithm::Hs256, None) => {
+                Err("JWT_ALGORITHM is HS256, which needs JWT_SECRET_KEY: set it, or use EdDSA".to_owned())
+            }
+            (JwtAlgorithm::Hs256, Some(secret)) => {
+                let secret = SharedSecret::parse(secret.expose(), self.allow_short_jwt_secret);
+                let secret = secret.map_err(|error| {
+                    format!(
+                        "JWT_SECRET_KEY cannot be used: {error}. Make one with `openssl rand -hex 32`; if the \
+                         verifiers cannot change theirs now, set ALLOW_SHORT_JWT_SECRET=true"
+                    )
+                })?;
+                Ok(SigningMethod::Hs256(secret))
+            }
+        }
+    }
+
+    /// What the operator decided for the rules.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy {
+            access_token_lifetime: SignedDuration::from_mins(i64::from(self.access_token_expire_minutes)),
+            session_lifetime: SignedDuration::from_hours(24 * i64::from(self.refresh_token_expire_days)),
+            refresh_grace: SignedDuration::from_secs(i64::from(self.refresh_grace_seconds)),
+            registration_groups: self.registration_groups.clone(),
+            password: PasswordPolicy {
+                min_chars: usize::from(self.password_min_length).max(PasswordPolicy::FLOOR_CHARS),
+                min_score: self.password_min_score,
+            },
+        }
+    }
+
+    /// How the hashing lane is built.
+    #[must_use]
+    pub fn hasher(&self) -> HasherSettings {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        HasherSettings {
+            scheme: match self.password_scheme {
+                PasswordSchemeName::Argon2id => PasswordScheme::Argon2id,
+                PasswordSchemeName::Bcrypt => PasswordScheme::Bcrypt,
+            },
+            threads: self.hash_threads.map_or(cores, usize::from),
+            deadline: self.hash_deadline,
+        }
+    }
+
+    /// How much of a request body is taken.
+    #[must_use]
+    pub const fn body_limits(&self) -> BodyLimits {
+        BodyLimits { bytes: self.body_limit as usize, timeout: self.body_timeout }
+    }
+
+    /// How long connections may take.
+    #[must_use]
+    pub const fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            header_timeout: self.header_timeout,
+            idle_timeout: self.idle_timeout,
+            max_connections: self.max_connections as usize,
+            drain_timeout: self.drain_timeout,
+        }
+    }
+}

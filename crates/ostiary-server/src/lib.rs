@@ -1,0 +1,17 @@
+//! Ostiary's world: HTTP, settings, the command line, logs.
+//!
+//! The rules are in [`ostiary_core`], the data in [`ostiary_store`]; here a request is taken apart, one
+//! use case is called, and its outcome put together as an answer.
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod docs;
+pub mod extract;
+pub mod listener;
+pub mod middleware;
+pub mod problem;
+pub mod startup;
+pub mod telemetry;
+pub mod validation;

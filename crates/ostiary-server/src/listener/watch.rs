@@ -1,0 +1,164 @@
+//! What a connection is waiting for, and whether it has waited too long.
+//!
+//! hyper's own header time-out runs while a connection is idle too, so one of 10 s would close a
+//! connection that may rest for 60. Here the two are told apart: a request's head is due 10 s after
+//! its first byte, and the first byte 60 s after the last request. While a request is in flight its
+//! own time-outs hold.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use hyper::Version;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+    time::Instant,
+};
+
+use super::ConnectionLimits;
+
+/// Follows one connection.
+pub(super) struct Watch {
+    limits: ConnectionLimits,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+struct State {
+    in_flight: usize,
+    /// When it last had nothing to do.
+    idle_since: Instant,
+    /// When the first byte of a request's head came, of which no request has been made yet.
+    head_since: Option<Instant>,
+    /// HTTP/2 sends frames that belong to no request; it has limits of its own for slow heads.
+    is_http2: bool,
+}
+
+impl Watch {
+    pub(super) fn new(limits: ConnectionLimits, now: Instant) -> Self {
+        // A client connects in order to ask: its first head is due at once.
+        let state = State { in_flight: 0, idle_since: now, head_since: Some(now), is_http2: false };
+        Self { limits, state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a request until the answer is dropped.
+    pub(super) fn request(self: &Arc<Self>, version: Version) -> InFlight {
+        let mut state = self.state();
+        state.in_flight += 1;
+        state.head_since = None;
+        state.is_http2 = version == Version::HTTP_2;
+        drop(state);
+        self.changed.notify_one();
+        InFlight(Arc::clone(self))
+    }
+
+    fn received(&self, now: Instant) {
+        let mut state = self.state();
+        if state.in_flight == 0 && state.head_since.is_none() && !state.is_http2 {
+            state.head_since = Some(now);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    /// When the connection has waited too long, as things are now.
+    fn deadline(&self) -> Option<Instant> {
+        let state = self.state();
+        if state.in_flight > 0 {
+            return None;
+        }
+        let idle = state.idle_since + self.limits.idle_timeout;
+        Some(state.head_since.map_or(idle, |since| idle.min(since + self.limits.header_timeout)))
+    }
+
+    /// Resolves once the connection has waited too long.
+    pub(super) async fn overdue(&self) {
+        loop {
+            match self.deadline() {
+                Some(deadline) => {
+                    if tokio::time::timeout_at(deadline, self.changed.notified()).await.is_err()
+                        && self.deadline().is_some_and(|deadline| deadline <= Instant::now())
+                    {
+                        return;
+                    }
+                }
+                None => self.changed.notified().await,
+            }
+        }
+    }
+}
+
+/// A request in flight.
+pub(super) struct InFlight(Arc<Watch>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.in_flight -= 1;
+        state.idle_since = Instant::now();
+        state.head_since = None;
+        drop(state);
+        self.0.changed.notify_one();
+    }
+}
+
+/// A stream that tells its [`Watch`] when something arrives.
+pub(super) struct WatchedIo<Io> {
+    io: Io,
+    watch: Arc<Watch>,
+}
+
+impl<Io> WatchedIo<Io> {
+    pub(super) const fn new(io: Io, watch: Arc<Watch>) -> Self {
+        Self { io, watch }
+    }
+}
+
+impl<Io: AsyncRead + Unpin> AsyncRead for WatchedIo<Io> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.io).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.watch.received(Instant::now());
+        }
+        result
+    }
+}
+
+impl<Io: AsyncWrite + Unpin> AsyncWrite for WatchedIo<Io> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}

@@ -1,0 +1,167 @@
+//! What goes wrong, as a client sees it: every status code that is not a success stands here.
+//!
+//! A client gets a fixed text in the contract's shape, `{"detail": ...}`; the cause is in the log,
+//! once, with its whole chain.
+
+use std::{error::Error, time::Duration};
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use ostiary_core::{
+    account::RegisterError, contact::ContactKind, hasher::HasherError, login::LoginError,
+    session::RefreshError, store::StoreError,
+};
+use serde_json::{Value, json};
+
+use crate::validation::FieldError;
+
+/// A request that failed.
+#[derive(Debug)]
+pub enum Problem {
+    /// The body is not what the endpoint takes.
+    Validation(Vec<FieldError>),
+    /// The contract's answer to a login without a password.
+    PasswordRequired,
+    /// A contact belongs to another account.
+    ContactTaken(ContactKind),
+    /// No such group is open to registration.
+    GroupNotFound(String),
+    /// The login or the password is wrong.
+    InvalidCredentials,
+    /// The refresh token is not good.
+    InvalidRefreshToken,
+    /// There is nothing at this path.
+    NotFound,
+    /// There is something at this path, but not for this method.
+    MethodNotAllowed,
+    /// The body did not come in time.
+    BodyTimeout,
+    /// The body is larger than the limit.
+    BodyTooLarge,
+    /// The body broke off.
+    BodyIncomplete,
+    /// The server cannot serve this now; it can after this time.
+    Unavailable(Duration),
+    /// A defect or a damaged store.
+    Internal,
+}
+
+impl Problem {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::PasswordRequired
+            | Self::ContactTaken(_)
+            | Self::GroupNotFound(_)
+            | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
+            Self::InvalidCredentials | Self::InvalidRefreshToken => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn detail(&self) -> Value {
+        match self {
+            Self::Validation(errors) => json!(errors),
+            Self::PasswordRequired => "Password is required for now".into(),
+            Self::ContactTaken(kind) => format!("{} already exists", kind.as_str()).into(),
+            Self::GroupNotFound(name) => format!("Group {name} not found").into(),
+            Self::InvalidCredentials => "Invalid credentials".into(),
+            Self::InvalidRefreshToken => "Invalid refresh token".into(),
+            Self::NotFound => "Not Found".into(),
+            Self::MethodNotAllowed => "Method Not Allowed".into(),
+            Self::BodyTimeout => "Request Timeout".into(),
+            Self::BodyTooLarge => "Request body too large".into(),
+            Self::BodyIncomplete => "Request body incomplete".into(),
+            Self::Unavailable(_) => "Service temporarily unavailable".into(),
+            Self::Internal => "Internal Server Error".into(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), Json(json!({ "detail": self.detail() }))).into_response();
+        let headers = response.headers_mut();
+        match self {
+            Self::Unavailable(after) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+            }
+            // What is left of the body would be taken for the next request.
+            Self::BodyTimeout | Self::BodyTooLarge | Self::BodyIncomplete => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1)
+}
+
+impl From<Vec<FieldError>> for Problem {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::Validation(errors)
+    }
+}
+
+impl From<HasherError> for Problem {
+    fn from(error: HasherError) -> Self {
+        match error {
+            HasherError::Busy(after) => Self::Unavailable(after),
+            HasherError::Lost => {
+                tracing::error!(error = &error as &dyn Error, "a password could not be hashed");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = &error as &dyn Error, "a request failed in the store");
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable(Duration::from_secs(1)),
+            StoreError::Failed(_) => Self::Internal,
+        }
+    }
+}
+
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::InvalidCredentials => Self::InvalidCredentials,
+            LoginError::Hasher(error) => error.into(),
+            LoginError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RegisterError> for Problem {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::ContactTaken(kind) => Self::ContactTaken(kind),
+            RegisterError::GroupNotFound(name) => Self::GroupNotFound(name),
+            RegisterError::Hasher(error) => error.into(),
+            RegisterError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RefreshError> for Problem {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Refused => Self::InvalidRefreshToken,
+            RefreshError::Store(error) => error.into(),
+        }
+    }
+}
