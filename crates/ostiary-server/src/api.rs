@@ -86,11 +86,17 @@ mod tests {
         }
     }
 
+    /// axum keeps its fallback under paths of its own.
+    fn is_fallback(path: &str) -> bool {
+        path == "/" || path.starts_with("/{*__private__")
+    }
+
     #[test]
     fn every_route_is_in_the_document() {
         let (router, document) = routes().split_for_parts();
         let shown = format!("{router:?}");
-        let mut served: Vec<&str> = shown.split('"').filter(|text| text.starts_with('/')).collect();
+        let mut served: Vec<&str> =
+            shown.split('"').filter(|text| text.starts_with('/') && !is_fallback(text)).collect();
         served.sort_unstable();
         served.dedup();
         let mut documented: Vec<&String> = document.paths.paths.keys().collect();

@@ -60,6 +60,14 @@ pub fn run(arguments: &[OsString], environment: &Environment) -> ExitCode {
     }
 }
 
+/// The settings that `arguments` and `environment` give.
+///
+/// # Errors
+/// All that is wrong with them.
+pub fn settings(arguments: &[OsString], environment: &Environment) -> Result<Settings, LoadError> {
+    parse(arguments, environment).map(|cli| cli.settings)
+}
+
 fn parse(arguments: &[OsString], environment: &Environment) -> Result<Cli, LoadError> {
     let cli: Cli = load::settings(&load::load(&command(), arguments, environment)?)?;
     let problems = cli.settings.problems();
@@ -73,6 +81,3 @@ fn command() -> Command {
         if is_setting { arg.global(true).hide_env_values(true) } else { arg }
     })
 }
-
-#[cfg(test)]
-mod tests;

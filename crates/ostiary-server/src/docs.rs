@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aide::redoc::Redoc;
 use axum::{
     Router,
-    extract::Path,
+    extract::{Path, rejection::PathRejection},
     http::{HeaderName, header},
     response::{Html, IntoResponse, Response},
     routing::get,
@@ -77,7 +77,8 @@ const REDOC_PAGE: &str = r#"<!DOCTYPE html>
 </html>
 "#;
 
-async fn swagger_file(Path(file): Path<String>) -> Response {
+async fn swagger_file(file: Result<Path<String>, PathRejection>) -> Response {
+    let Ok(Path(file)) = file else { return Problem::NotFound.into_response() };
     let config = Arc::new(utoipa_swagger_ui::Config::from(OPENAPI).use_base_layout());
     match utoipa_swagger_ui::serve(&file, config) {
         Ok(Some(file)) => {

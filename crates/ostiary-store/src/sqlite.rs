@@ -3,7 +3,7 @@
 //! One thread writes, in groups with one `fsync` each ([`writer`]); several connections read. Nothing
 //! is acknowledged before it is on the disk (`synchronous=FULL`).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 use ostiary_core::store::{Store, StoreError};
@@ -18,7 +18,7 @@ mod readers;
 mod sessions;
 mod writer;
 
-pub use connection::OpenError;
+pub use connection::{OpenError, Pragmas};
 
 use readers::Readers;
 use writer::Writer;
@@ -26,7 +26,6 @@ use writer::Writer;
 /// A store in an SQLite database.
 #[derive(Debug)]
 pub struct SqliteStore {
-    path: PathBuf,
     writer: Writer,
     readers: Readers,
 }
@@ -60,16 +59,26 @@ impl SqliteStore {
         let mut writer = connection::open_writer(path)?;
         migrations::run(&mut writer).map_err(|error| error.at(path))?;
         Ok(Self {
-            path: path.to_owned(),
             writer: Writer::start(writer, path).map_err(|error| OpenError::new(path, &error))?,
             readers: Readers::open(path)?,
         })
     }
 
-    /// Where the database is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// How the connection that writes is set.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn pragmas(&self) -> Result<Pragmas, StoreError> {
+        self.writer.step(Pragmas::of).await
+    }
+
+    /// Lets the database grow by `pages` of 4 KiB at most, or without a limit; beyond it writes fail as
+    /// on a full disk. For tests of just that.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn limit_growth(&self, pages: Option<u32>) -> Result<(), StoreError> {
+        self.writer.step(move |connection| connection::limit_growth(connection, pages)).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, ffi::OsString, path::Path};
 
-use clap::{Arg, ArgMatches, Command, FromArgMatches, parser::ValueSource};
+use clap::{Arg, ArgMatches, Command, FromArgMatches, error::ErrorKind, parser::ValueSource};
 
 /// The environment variables of the process, as far as they are Unicode.
 pub type Environment = HashMap<String, String>;
@@ -26,7 +26,9 @@ pub fn load(
     arguments: &[OsString],
     environment: &Environment,
 ) -> Result<ArgMatches, LoadError> {
-    let given = as_text(command).try_get_matches_from(arguments).map_err(LoadError::CommandLine)?;
+    let given = as_text(command)
+        .try_get_matches_from(arguments)
+        .map_err(|error| in_full(error, command, arguments))?;
     let (subcommand, innermost) =
         given.subcommand().map_or((None, &given), |(name, matches)| (Some(name), matches));
     let flag = |id: &str| given_on_command_line(innermost, id).or_else(|| given_on_command_line(&given, id));
@@ -61,6 +63,14 @@ pub fn load(
 /// If `command` of [`load`] had other arguments.
 pub fn settings<S: FromArgMatches>(matches: &ArgMatches) -> Result<S, LoadError> {
     S::from_arg_matches(matches).map_err(LoadError::CommandLine)
+}
+
+/// Help is that of the command as it is, with its variables and defaults.
+fn in_full(error: clap::Error, command: &Command, arguments: &[OsString]) -> LoadError {
+    let is_help =
+        matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+    let help = is_help.then(|| command.clone().try_get_matches_from(arguments).err()).flatten();
+    LoadError::CommandLine(help.unwrap_or(error))
 }
 
 fn value_of(

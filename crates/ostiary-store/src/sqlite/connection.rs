@@ -161,3 +161,34 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
+
+/// How a connection is set; the names are SQLite's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pragmas {
+    /// `wal`.
+    pub journal_mode: String,
+    /// 2 is `FULL`: a commit waits for the disk.
+    pub synchronous: i64,
+    /// 1 is `ON`.
+    pub foreign_keys: i64,
+    /// In milliseconds.
+    pub busy_timeout: i64,
+}
+
+impl Pragmas {
+    pub(super) fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            journal_mode: connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
+            synchronous: connection.pragma_query_value(None, "synchronous", |row| row.get(0))?,
+            foreign_keys: connection.pragma_query_value(None, "foreign_keys", |row| row.get(0))?,
+            busy_timeout: connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?,
+        })
+    }
+}
+
+/// See [`super::SqliteStore::limit_growth`].
+pub(super) fn limit_growth(connection: &Connection, pages: Option<u32>) -> rusqlite::Result<()> {
+    let now: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+    let most = pages.map_or(u32::MAX - 1, |pages| now.saturating_add(pages));
+    connection.pragma_update_and_check(None, "max_page_count", most, |_| Ok(()))
+}

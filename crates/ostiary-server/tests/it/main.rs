@@ -1,0 +1,13 @@
+//! Behaviour, through HTTP on the real router and a real store, or through the binary itself.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it meets what it did not expect")]
+
+mod command_line;
+mod connections;
+mod contract;
+mod crash;
+mod docs;
+mod hostile;
+mod login;
+mod refresh;
+mod support;

@@ -1,0 +1,221 @@
+//! A server for each test: in this process, with a clock that the test moves, or as the binary.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use ostiary_core::clock::ManualClock;
+use ostiary_server::{api, app::App, cli, config::Settings, listener, startup};
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const JWT_SECRET: &str = "the secret that all of the tests share";
+
+/// Settings as a user would give them: by the names of environment variables.
+pub(crate) fn settings(directory: &Path, more: &[(&str, &str)]) -> Settings {
+    let data_dir = directory.join("data");
+    let mut environment: HashMap<String, String> = [
+        ("DATA_DIR", data_dir.to_str().unwrap()),
+        ("ENV_FILE", "/dev/null"),
+        ("JWT_SECRET_KEY", JWT_SECRET),
+        ("REGISTRATION_GROUPS", "customer,courier"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect();
+    environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    cli::settings(&["ostiary".into()], &environment).unwrap()
+}
+
+/// A server in this process, with a database of its own.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) http: reqwest::Client,
+    pub(crate) directory: TempDir,
+    stop: CancellationToken,
+    serving: JoinHandle<bool>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(more: &[(&str, &str)]) -> Self {
+        Self::start_in(TempDir::new().unwrap(), more).await
+    }
+
+    pub(crate) async fn start_in(directory: TempDir, more: &[(&str, &str)]) -> Self {
+        let settings = settings(directory.path(), more);
+        let clock = Arc::new(ManualClock::starting_at("2026-11-22T12:00:00Z".parse().unwrap()));
+        let started = startup::start_with_clock(&settings, clock.clone()).await.unwrap();
+        let app = App::new(started.ostiary, settings.body_limits(), settings.request_timeout);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let limits = settings.connection_limits();
+        let serving = tokio::spawn(listener::serve(listener, api::router(app), limits, stop.clone()));
+        Self { address, clock, http: http_client(), directory, stop, serving }
+    }
+
+    /// Stops as at a signal; says whether all requests finished, and gives the data back.
+    pub(crate) async fn stop(self) -> (bool, TempDir) {
+        self.stop.cancel();
+        drop(self.http);
+        (self.serving.await.unwrap(), self.directory)
+    }
+
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
+        self.http.post(self.url(path)).json(body).send().await.unwrap()
+    }
+
+    /// Posts bytes as they are, as JSON.
+    pub(crate) async fn post_raw(&self, path: &str, body: impl Into<reqwest::Body>) -> Response {
+        let request = self.http.post(self.url(path)).header("content-type", "application/json");
+        request.body(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.http.get(self.url(path)).send().await.unwrap()
+    }
+
+    /// Registers `username` with the password `correct horse`.
+    pub(crate) async fn register(&self, username: &str) -> Tokens {
+        let answer = self.post("/api/v1/auth/register", &registration(username)).await;
+        Tokens::from(answer).await
+    }
+
+    pub(crate) async fn login(&self, login: &str, password: &str) -> Response {
+        self.post("/api/v1/auth/login", &json!({ "login": login, "password": password })).await
+    }
+
+    pub(crate) async fn refresh(&self, token: &str) -> Response {
+        self.post("/api/v1/auth/refresh", &json!({ "refresh_token": token })).await
+    }
+
+    /// Looks into the database beside the server.
+    pub(crate) fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
+        self.database().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// Changes the database beside the server.
+    pub(crate) fn execute(&self, sql: &str) {
+        self.database().execute_batch(sql).unwrap();
+    }
+
+    fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.directory.path().join("data/ostiary.db")).unwrap()
+    }
+}
+
+/// A registration that no other has the contacts of.
+pub(crate) fn registration(username: &str) -> Value {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    json!({
+        "second_login": username,
+        "phone": format!("+7999{:07}", NEXT.fetch_add(1, Ordering::Relaxed)),
+        "email": format!("{username}@example.com"),
+        "profile": {"first_name": username},
+        "password": "correct horse",
+        "group_names": ["customer"],
+    })
+}
+
+pub(crate) fn http_client() -> reqwest::Client {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap()
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Tokens {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+}
+
+impl Tokens {
+    pub(crate) async fn from(answer: Response) -> Self {
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(status, StatusCode::OK, "{body}");
+        let member = |name: &str| body[name].as_str().unwrap().to_owned();
+        Self { access: member("access_token"), refresh: member("refresh_token") }
+    }
+}
+
+/// An answer that is to be refused: its status and body.
+pub(crate) async fn refusal(answer: Response) -> (u16, Value) {
+    let status = answer.status().as_u16();
+    let text = answer.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// The binary as a process of its own.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    /// What it has logged since it was ready.
+    pub(crate) log: BufReader<std::process::ChildStderr>,
+}
+
+/// The binary with settings for a test, ready to be started.
+pub(crate) fn command(directory: &Path, more: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ostiary"));
+    command
+        .env_clear()
+        .current_dir(directory)
+        .env("HOST", "127.0.0.1")
+        .env("PORT", "0")
+        .env("JWT_SECRET_KEY", JWT_SECRET)
+        .envs(more.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+impl Process {
+    /// Starts the binary and waits until it is ready.
+    pub(crate) fn start(directory: &Path, more: &[(&str, &str)]) -> Self {
+        let mut child = command(directory, more).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line}"));
+        let service = ready["service"].as_str().unwrap_or_else(|| panic!("not ready: {line}"));
+        let address = service.strip_prefix("http://").unwrap().split('/').next().unwrap().parse().unwrap();
+        Self { child, address, log }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}

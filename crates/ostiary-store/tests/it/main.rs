@@ -1,0 +1,11 @@
+//! The suite that every store passes: what `ostiary_core::store` promises, on a real database.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it meets what it did not expect")]
+
+mod accounts;
+mod durability;
+mod refresh_model;
+mod sessions;
+mod signing_keys;
+mod sqlite;
+mod support;

@@ -1,0 +1,196 @@
+//! A model of sessions, and random sequences of what can happen to them: refreshes with any token ever
+//! issued, revocations, time, restarts. The store must do as the model does.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use ostiary_core::{
+    Ostiary,
+    clock::{Clock, ManualClock},
+    id::SessionId,
+    session::RefreshError,
+    store::{Revocation, RevokeOutcome},
+};
+use proptest::prelude::*;
+
+use crate::support::{TestStore, client, ostiary, register, start};
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Refresh with a token of a session; 0 is the newest, 1 its parent, and so on.
+    Refresh {
+        session: usize,
+        age: usize,
+    },
+    Revoke {
+        session: usize,
+    },
+    /// Time passes.
+    Wait {
+        milliseconds: i64,
+    },
+    /// The server is stopped and started again.
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let session = 0..SESSIONS;
+    prop_oneof![
+        10 => (session.clone(), prop_oneof![5 => Just(0_usize), 4 => Just(1), 1 => 2..5_usize])
+            .prop_map(|(session, age)| Step::Refresh { session, age }),
+        1 => session.prop_map(|session| Step::Revoke { session }),
+        5 => prop_oneof![
+            Just(1), Just(9_999), Just(10_000), Just(10_001), 1..20_000_i64,
+            Just(DAY), Just(29 * DAY),
+        ].prop_map(|milliseconds| Step::Wait { milliseconds }),
+        1 => Just(Step::Restart),
+    ]
+}
+
+const SESSIONS: usize = 2;
+const DAY: i64 = 24 * 3600 * 1000;
+
+/// What a session is, in few words.
+struct Model {
+    id: SessionId,
+    /// Every token that was issued; its place is its generation.
+    tokens: Vec<String>,
+    refreshed_at: Timestamp,
+    expires_at: Timestamp,
+    revoked: bool,
+}
+
+#[derive(Debug, PartialEq)]
+enum Expected {
+    NewToken,
+    SameToken,
+    Refused,
+}
+
+impl Model {
+    fn refresh(&mut self, generation: usize, now: Timestamp) -> Expected {
+        let newest = self.tokens.len() - 1;
+        if self.revoked || now >= self.expires_at {
+            Expected::Refused
+        } else if generation == newest {
+            self.refreshed_at = now;
+            Expected::NewToken
+        } else if generation + 1 == newest
+            && now.duration_since(self.refreshed_at) <= SignedDuration::from_secs(10)
+        {
+            Expected::SameToken
+        } else {
+            self.revoked = true;
+            Expected::Refused
+        }
+    }
+}
+
+struct World {
+    test: TestStore,
+    clock: Arc<ManualClock>,
+    ostiary: Option<Ostiary>,
+    models: Vec<Model>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let clock = Arc::new(ManualClock::starting_at(start()));
+        let mut world = Self { test: TestStore::new(), clock, ostiary: None, models: Vec::new() };
+        world.restart().await;
+        for number in 0..SESSIONS {
+            let pair = register(world.ostiary(), &format!("user{number}")).await;
+            let id = world.ostiary().refresh_tokens.read(&pair.refresh_token).unwrap().session_id;
+            world.models.push(Model {
+                id,
+                tokens: vec![pair.refresh_token],
+                refreshed_at: start(),
+                expires_at: start() + SignedDuration::from_hours(24 * 30),
+                revoked: false,
+            });
+        }
+        world
+    }
+
+    fn ostiary(&self) -> &Ostiary {
+        self.ostiary.as_ref().unwrap()
+    }
+
+    async fn restart(&mut self) {
+        self.ostiary = None;
+        self.ostiary = Some(ostiary(self.test.open().await, self.clock.clone()).await);
+    }
+
+    async fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Refresh { session, age } => self.refresh(session, age).await,
+            Step::Revoke { session } => self.revoke(session).await,
+            Step::Wait { milliseconds } => self.clock.advance(SignedDuration::from_millis(milliseconds)),
+            Step::Restart => self.restart().await,
+        }
+    }
+
+    async fn refresh(&mut self, session: usize, age: usize) {
+        let now = self.clock.now();
+        let generation = self.models[session].tokens.len().saturating_sub(age + 1);
+        let token = self.models[session].tokens[generation].clone();
+        let answer = self.ostiary().refresh(&token, &client()).await;
+        let model = &mut self.models[session];
+        match (model.refresh(generation, now), answer) {
+            (Expected::NewToken, Ok(pair)) => {
+                assert!(!model.tokens.contains(&pair.refresh_token), "a new token is new");
+                model.tokens.push(pair.refresh_token);
+            }
+            (Expected::SameToken, Ok(pair)) => assert_eq!(pair.refresh_token, model.tokens[generation + 1]),
+            (Expected::Refused, Err(RefreshError::Refused)) => {}
+            (expected, answer) => panic!("expected {expected:?}, got {answer:?}"),
+        }
+    }
+
+    async fn revoke(&mut self, session: usize) {
+        let model = &self.models[session];
+        let open = !model.revoked && self.clock.now() < model.expires_at;
+        let outcome =
+            self.ostiary().revoke_session(model.id, Revocation::LoggedOut, &client()).await.unwrap();
+        assert_eq!(outcome, if open { RevokeOutcome::Revoked } else { RevokeOutcome::NotOpen });
+        self.models[session].revoked |= open;
+    }
+
+    /// What the database says at the end, beside the store.
+    fn agrees(&self) {
+        for model in &self.models {
+            let of = |column: &str| {
+                format!(
+                    "select {column} from sessions where hex(id) = upper(replace('{}', '-', ''))",
+                    model.id
+                )
+            };
+            assert_eq!(self.test.query::<u32>(&of("generation")) as usize, model.tokens.len() - 1);
+            assert_eq!(self.test.query::<bool>(&of("revoked_at is not null")), model.revoked);
+        }
+        let revoked = self.models.iter().filter(|model| model.revoked).count();
+        let events =
+            "select count(*) from audit_events where action in ('refresh_token_reused', 'session_revoked')";
+        assert_eq!(
+            self.test.query::<u32>(events) as usize,
+            revoked,
+            "an event for each revocation, and no other"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sessions_do_as_the_model_does(steps in proptest::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut world = World::new().await;
+            for step in &steps {
+                world.take(step).await;
+            }
+            world.agrees();
+        });
+    }
+}

@@ -1,0 +1,94 @@
+//! What is SQLite's alone: its file, its settings, and what it says when it cannot be opened.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use ostiary_store::sqlite::{self, SqliteStore};
+
+use crate::support::{Opened, TestStore};
+
+#[tokio::test]
+async fn the_files_are_for_their_owner_alone() {
+    let test = TestStore::new();
+    let store = test.open().await;
+    Opened::registered(&*store, "anna").await;
+    for suffix in ["", "-wal", "-shm"] {
+        let file = test.path().with_file_name(format!("ostiary.db{suffix}"));
+        let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn the_writer_waits_for_the_disk_and_checks_references() {
+    let test = TestStore::new();
+    let store = SqliteStore::open(&test.path()).unwrap();
+    let pragmas = store.pragmas().await.unwrap();
+    assert_eq!(pragmas.journal_mode, "wal");
+    assert_eq!(pragmas.synchronous, 2, "FULL");
+    assert_eq!(pragmas.foreign_keys, 1);
+    assert_eq!(pragmas.busy_timeout, 5000);
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused_and_not_touched() {
+    let test = TestStore::new();
+    drop(SqliteStore::open(&test.path()).unwrap());
+    test.execute("insert into refinery_schema_history select 9999, name, applied_on, checksum from refinery_schema_history");
+    let before = fs::read(test.path()).unwrap();
+    let error = SqliteStore::open(&test.path()).unwrap_err().to_string();
+    assert!(error.contains("made by a newer version") && error.contains("9999"), "{error}");
+    assert_eq!(fs::read(test.path()).unwrap(), before);
+}
+
+#[test]
+fn a_file_of_another_kind_is_refused_and_not_touched() {
+    let test = TestStore::new();
+    fs::write(test.path(), "a text that is long enough to have a header\n".repeat(100)).unwrap();
+    let before = fs::read(test.path()).unwrap();
+    let error = SqliteStore::open(&test.path()).unwrap_err().to_string();
+    assert!(error.contains("another kind of file"), "{error}");
+    assert_eq!(fs::read(test.path()).unwrap(), before);
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_named() {
+    let test = TestStore::new();
+    let error = SqliteStore::open(&test.path().join("nowhere/ostiary.db")).unwrap_err().to_string();
+    assert!(error.contains("nowhere/ostiary.db") && error.contains("directory"), "{error}");
+}
+
+#[tokio::test]
+async fn an_examination_reports_and_changes_nothing() {
+    let test = TestStore::new();
+    let store = test.open().await;
+    Opened::registered(&*store, "anna").await;
+    let report = sqlite::examine(&test.path()).unwrap();
+    assert_eq!((report.users, report.sessions, report.schema_version), (1, 1, report.known_schema));
+    assert!(report.damage.is_empty());
+}
+
+#[tokio::test]
+async fn damage_is_reported() {
+    let test = TestStore::new();
+    let store = test.open().await;
+    Opened::registered(&*store, "anna").await;
+    drop(store);
+    let mut bytes = fs::read(test.path()).unwrap();
+    let size = 4096;
+    for page in 2..bytes.len() / size {
+        bytes[page * size..page * size + 64].fill(0xff);
+    }
+    fs::write(test.path(), bytes).unwrap();
+    let damaged = match sqlite::examine(&test.path()) {
+        Ok(report) => !report.damage.is_empty(),
+        Err(error) => error.to_string().contains("damaged"),
+    };
+    assert!(damaged);
+}
+
+#[tokio::test]
+async fn a_store_answers_that_it_can_serve() {
+    let test = TestStore::new();
+    let store = test.open().await;
+    store.check().await.unwrap();
+}
