@@ -49,10 +49,7 @@ impl Ostiary {
         if let (Verdict::RightAndReplace(new), Some(old)) = (&verdict, &credentials.password_hash) {
             // The login stands without it; the next one tries again.
             if let Err(error) = self.store.replace_password_hash(credentials.user_id, old, new).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a weak password hash was not replaced"
-                );
+                tracing::warn!(error = error.with_causes(), "a weak password hash was not replaced");
             }
         }
 

@@ -11,7 +11,14 @@ use std::{
 
 use ostiary_core::Ostiary;
 
-use crate::extract::BodyLimits;
+/// How much of a body is taken, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    /// The greatest size in bytes.
+    pub bytes: usize,
+    /// How long it may take to arrive.
+    pub timeout: Duration,
+}
 
 /// The server's state; cloning it is cheap.
 #[derive(Clone)]

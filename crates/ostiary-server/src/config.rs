@@ -18,7 +18,7 @@ use ostiary_core::{
 };
 use tracing_subscriber::filter::Targets;
 
-use crate::{extract::BodyLimits, listener::ConnectionLimits, telemetry::LogFormat};
+use crate::{app::BodyLimits, listener::ConnectionLimits, telemetry::LogFormat};
 
 pub mod load;
 pub mod server_secret;

@@ -1,6 +1,6 @@
 //! What handlers take from a request.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr};
 
 use axum::{
     body::Body,
@@ -11,20 +11,15 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use ostiary_core::audit::{Client, UserAgent};
 
-use crate::{app::App, problem::Problem, validation::Form};
+use crate::{
+    app::{App, BodyLimits},
+    problem::Problem,
+    validation::Form,
+};
 
 /// Of a body over the limit this much is read and thrown away, so that a client that is still sending
 /// gets to read the answer instead of a reset connection.
 const DISCARDED_BYTES: usize = 32 * 1024 * 1024;
-
-/// How much of a body is taken, and for how long.
-#[derive(Debug, Clone, Copy)]
-pub struct BodyLimits {
-    /// The greatest size in bytes.
-    pub bytes: usize,
-    /// How long it may take to arrive.
-    pub timeout: Duration,
-}
 
 impl FromRequest<App> for Form {
     type Rejection = Problem;

@@ -3,7 +3,7 @@
 //! A client gets a fixed text in the contract's shape, `{"detail": ...}`; the cause is in the log,
 //! once, with its whole chain.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Json,
@@ -119,7 +119,7 @@ impl From<HasherError> for Problem {
         match error {
             HasherError::Busy(after) => Self::Unavailable(after),
             HasherError::Lost => {
-                tracing::error!(error = &error as &dyn Error, "a password could not be hashed");
+                tracing::error!(%error, "a password could not be hashed");
                 Self::Internal
             }
         }
@@ -128,7 +128,7 @@ impl From<HasherError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(error = &error as &dyn Error, "a request failed in the store");
+        tracing::error!(error = error.with_causes(), "a request failed in the store");
         match error {
             StoreError::Unavailable(_) => Self::Unavailable(Duration::from_secs(1)),
             StoreError::Failed(_) => Self::Internal,

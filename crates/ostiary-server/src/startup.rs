@@ -68,10 +68,15 @@ pub async fn start(settings: &Settings) -> Result<Started, StartError> {
 /// As [`start`].
 pub async fn start_with_clock(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Started, StartError> {
     let method = settings.signing_method().map_err(StartError::Settings)?;
+    // What exists is looked at before anything is made.
+    let secret = server_secret::find(settings)?;
     server_secret::make_data_dir(&settings.data_dir)?;
     let database = database_path(settings);
     let store = SqliteStore::open(&database)?;
-    let (secret, source) = server_secret::obtain(settings)?;
+    let (secret, source) = match secret {
+        Some(found) => found,
+        None => server_secret::make(settings)?,
+    };
     let keys = Keys::open(&method, &secret, &store, clock.now()).await?;
     store.ensure_groups(&settings.registration_groups, clock.now()).await?;
     let store: Arc<dyn Store> = Arc::new(store);

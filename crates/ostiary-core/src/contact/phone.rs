@@ -22,9 +22,11 @@ impl FromStr for Region {
     type Err = UnknownRegion;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let region = IsoRegion::from_code(text).map_err(|_| UnknownRegion)?;
-        PHONE_NUMBER_UTIL.get_country_code_for_region(region).ok_or(UnknownRegion)?;
-        Ok(Self(region))
+        let code = text.to_ascii_uppercase();
+        if !REGIONS.split_whitespace().any(|region| region == code) {
+            return Err(UnknownRegion);
+        }
+        IsoRegion::from_code(&code).map(Self).map_err(|_| UnknownRegion)
     }
 }
 
@@ -33,6 +35,18 @@ impl fmt::Display for Region {
         self.0.fmt(f)
     }
 }
+
+/// The regions that the library has numbers of. It could be asked, but then it would read all of its
+/// metadata at the start, some megabytes, where a server may never see a phone number.
+pub(super) const REGIONS: &str = "\
+    AC AD AE AF AG AI AL AM AO AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS \
+    BT BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG \
+    EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GT GU GW GY HK HN HR HT \
+    HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR \
+    LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF \
+    NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD \
+    SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TA TC TD TG TH TJ TK TL TM TN TO TR TT TV TW \
+    TZ UA UG US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
 
 /// E.164 has at most 15 digits; the rest is room for punctuation. The parser never sees more.
 const MAX_CHARS: usize = 40;

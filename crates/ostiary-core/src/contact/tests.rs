@@ -192,3 +192,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_regions_are_those_that_the_library_has_numbers_of() {
+    let mut regions: Vec<String> =
+        rlibphonenumber::PHONE_NUMBER_UTIL.get_supported_regions().map(|region| region.to_string()).collect();
+    regions.retain(|region| region != "001");
+    regions.sort_unstable();
+    assert_eq!(phone::REGIONS.split_whitespace().collect::<Vec<_>>(), regions);
+}

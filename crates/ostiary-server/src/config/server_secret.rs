@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ostiary_core::secret::{SecretTooShort, ServerSecret};
+use ostiary_core::secret::{self, SecretTooShort, ServerSecret};
 
 use super::Settings;
 
@@ -89,17 +89,6 @@ pub fn find(settings: &Settings) -> Result<Option<(ServerSecret, SecretSource)>,
     Ok(jwt_secret.map(|bytes| (ServerSecret::from_jwt_secret(bytes), SecretSource::JwtSecret)))
 }
 
-/// [`find`], and makes a secret in the data directory if there is none.
-///
-/// # Errors
-/// As [`find`], or if it cannot be made.
-pub fn obtain(settings: &Settings) -> Result<(ServerSecret, SecretSource), SecretError> {
-    match find(settings)? {
-        Some(found) => Ok(found),
-        None => make(&settings.data_dir.join(FILE_NAME)),
-    }
-}
-
 /// Makes the data directory, for its owner alone.
 ///
 /// # Errors
@@ -127,11 +116,17 @@ fn read(path: &Path, setting: &'static str) -> Result<ServerSecret, SecretError>
     parse(&text).map_err(|cause| SecretError::TooShort { path: path.to_owned(), cause })
 }
 
-/// Writes a new secret under another name and links it into place, so that two servers that start at
-/// once agree on one, and one that is killed half-way leaves nothing at `path`.
-fn make(path: &Path) -> Result<(ServerSecret, SecretSource), SecretError> {
+/// Makes a secret in the data directory, or takes the one that another server has made meanwhile.
+///
+/// It is written under another name and linked into place, so that servers that start at once agree on
+/// one, and one that is killed half-way leaves nothing under the name itself.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make(settings: &Settings) -> Result<(ServerSecret, SecretSource), SecretError> {
+    let path = &settings.data_dir.join(FILE_NAME);
     let failed = |cause| io_error("the secret file cannot be made:", path, cause, "DATA_DIR");
-    let draft = path.with_extension(format!("key.{}", std::process::id()));
+    let draft = path.with_extension(format!("key.{:x}", u64::from_ne_bytes(secret::random())));
     let written = write_new(&draft, &ServerSecret::generate());
     let linked = written.and_then(|()| match fs::hard_link(&draft, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -139,12 +134,12 @@ fn make(path: &Path) -> Result<(ServerSecret, SecretSource), SecretError> {
     });
     let removed = fs::remove_file(&draft);
     linked.and(removed).and_then(|()| sync_directory(path)).map_err(failed)?;
-    read(path, "DATA_DIR").map(|secret| (secret, SecretSource::Made(path.to_owned())))
+    read(path, "DATA_DIR").map(|secret| (secret, SecretSource::Made(path.clone())))
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;

@@ -12,7 +12,7 @@ use std::{
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Process, command};
+use crate::support::{Process, Tokens, command, http_client, registration};
 
 /// Runs the binary to its end: exit code, standard output and standard error.
 fn run(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
@@ -46,6 +46,40 @@ fn the_first_start_needs_no_settings_and_makes_everything_for_its_owner_alone() 
     );
     Process::start(directory.path(), &[("JWT_SECRET_KEY", "")]).kill();
     assert_eq!(fs::read_to_string(data.join("secret.key")).unwrap(), secret, "the second start keeps it");
+}
+
+/// Servers that start at once on an empty directory agree on one secret, one key and one database.
+#[tokio::test]
+async fn servers_that_start_at_once_on_one_directory_agree() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().to_owned();
+    let starting: Vec<_> = (0..4)
+        .map(|_| {
+            let path = path.clone();
+            std::thread::spawn(move || Process::start(&path, &[("JWT_SECRET_KEY", "")]))
+        })
+        .collect();
+    let servers: Vec<Process> = starting.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let http = http_client();
+    let registered = http.post(servers[0].url("/api/v1/auth/register")).json(&registration("anna")).send();
+    let mut token = Tokens::from(registered.await.unwrap()).await.refresh;
+    let mut keys = Vec::new();
+    for server in &servers {
+        let body = serde_json::json!({ "refresh_token": token });
+        let answer = http.post(server.url("/api/v1/auth/refresh")).json(&body).send().await.unwrap();
+        token = Tokens::from(answer).await.refresh;
+        keys.push(http.get(server.url("/.well-known/jwks.json")).send().await.unwrap().text().await.unwrap());
+    }
+    keys.dedup();
+    assert_eq!(keys.len(), 1);
+    servers.into_iter().for_each(Process::kill);
+    let names: Vec<_> =
+        fs::read_dir(path.join("data")).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(
+        names.iter().filter(|name| name.to_str().unwrap().starts_with("secret.key")).count(),
+        1,
+        "{names:?}"
+    );
 }
 
 #[test]
@@ -269,4 +303,72 @@ fn lines_for_people_are_for_people_and_json_is_json() {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     assert!(!text.contains('\u{1b}'), "no colour in a pipe");
+}
+
+/// The log of a failed request names its cause and the request, and nothing that a user sent.
+#[tokio::test]
+async fn a_failure_of_the_store_is_logged_with_its_cause_and_without_the_request() {
+    let directory = TempDir::new().unwrap();
+    let mut process = Process::start(directory.path(), &[("LOG_LEVEL", "trace")]);
+    let database = rusqlite::Connection::open(directory.path().join("data/ostiary.db")).unwrap();
+    let fault =
+        "create trigger fault before insert on users begin select raise(abort, 'injected fault'); end";
+    database.execute_batch(fault).unwrap();
+    let mut body = registration("canary-name");
+    body["password"] = "canary-password".into();
+    body["phone"] = "+7 916 555-44-33".into();
+    let http = http_client();
+    let answer =
+        http.post(process.url("/api/v1/auth/register")).header("x-request-id", "the-request").json(&body);
+    let answer = answer.send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), answer.text().await.unwrap().as_str()),
+        (500, r#"{"detail":"Internal Server Error"}"#)
+    );
+    database.execute_batch("drop trigger fault").unwrap();
+    let registered = http.post(process.url("/api/v1/auth/register")).json(&body).send().await.unwrap();
+    let token = Tokens::from(registered).await.refresh;
+    let wrong = serde_json::json!({ "login": "canary-name", "password": "canary-wrong" });
+    http.post(process.url("/api/v1/auth/login")).json(&wrong).send().await.unwrap();
+    process.signal(Signal::TERM);
+    process.child.wait().unwrap();
+    let mut log = String::new();
+    process.log.read_to_string(&mut log).unwrap();
+    assert!(log.contains("injected fault") && log.contains("the-request"), "{log}");
+    for secret in ["canary", "5554433", "555-44-33", &token, &token[4..]] {
+        assert!(!log.contains(secret), "{secret} is in\n{log}");
+    }
+}
+
+/// A disk that is full at the start: the message says so, and what is made later is sound. As root, who
+/// may mount; elsewhere the store's own test of a full disk stands alone.
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
+fn a_disk_that_is_full_at_the_start_is_named_with_the_remedy() {
+    let directory = TempDir::new().unwrap();
+    let disk = directory.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount = |options: &str| {
+        let arguments = ["-t", "tmpfs", "-o", options, "tmpfs", disk.to_str().unwrap()];
+        std::process::Command::new("mount")
+            .args(arguments)
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    if !mount("size=64k") {
+        eprintln!("IGNORED: this user may not mount a file system");
+        return;
+    }
+    fs::write(disk.join("ballast"), vec![0; 60 * 1024]).unwrap();
+    let data = disk.join("data");
+    let settings = [("DATA_DIR", data.to_str().unwrap())];
+    let (code, _, full) = run(directory.path(), &[], &settings);
+    fs::remove_file(disk.join("ballast")).unwrap();
+    let remounted = mount("remount,size=8m");
+    if remounted {
+        Process::start(directory.path(), &settings).kill();
+    }
+    std::process::Command::new("umount").arg(&disk).status().unwrap();
+    assert!(code == 1 && full.contains("free space on its volume"), "{full}");
+    assert!(remounted);
 }

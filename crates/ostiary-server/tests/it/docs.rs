@@ -73,6 +73,8 @@ async fn the_pages_work_without_any_address_but_the_servers() {
             assert!(file.bytes().await.unwrap().len() > 100, "{address}");
         }
     }
+    let redoc = server.get("/redoc/redoc.js").await.text().await.unwrap();
+    assert!(redoc.contains(r#"Redoc.init("/openapi.json""#) && !redoc.contains("cdn.redoc.ly"));
     let start = server.get("/docs/swagger-initializer.js").await.text().await.unwrap();
     assert!(start.contains("/openapi.json"), "{start}");
     assert_eq!(server.get("/docs/nothing.js").await.status(), 404);

@@ -1,6 +1,6 @@
 //! The schema: migrations that are only ever added to, each in a transaction of its own.
 
-use std::path::Path;
+use std::{error::Error, path::Path};
 
 use refinery::embed_migrations;
 use rusqlite::{Connection, OptionalExtension};
@@ -21,9 +21,17 @@ impl MigrationError {
         match self {
             Self::Newer { found, known } => OpenError::Newer { path: path.to_owned(), found, known },
             Self::Sqlite(error) => OpenError::new(path, &error),
-            Self::Refinery(error) => OpenError::Migration { path: path.to_owned(), cause: error.to_string() },
+            Self::Refinery(error) => match sqlite_cause(&error) {
+                Some(cause) => OpenError::new(path, cause),
+                None => OpenError::Migration { path: path.to_owned(), cause: error.to_string() },
+            },
         }
     }
+}
+
+/// What SQLite said, where it was not the migrations that refinery found wrong.
+fn sqlite_cause(error: &refinery::Error) -> Option<&rusqlite::Error> {
+    std::iter::successors(error.source(), |&cause| cause.source()).find_map(|cause| cause.downcast_ref())
 }
 
 /// Applies what is missing.
