@@ -204,8 +204,6 @@ struct Queue {
 impl Lane {
     /// What a job is taken to cost before one was measured.
     const FIRST_PACE: Duration = Duration::from_millis(25);
-    /// After this long without work a thread gives its memory back.
-    const IDLE: Duration = Duration::from_secs(10);
     /// Added to the niceness of the lane's threads; measured: two of them beside a busy server leave
     /// it 90 % of its pace at 10, against 60 % at 0.
     const NICENESS: i32 = 10;
@@ -255,12 +253,7 @@ impl Lane {
         loop {
             let mut queue = self.queue();
             while queue.waiting.is_empty() && !queue.closed {
-                let (woken, idle) =
-                    self.arrived.wait_timeout(queue, Self::IDLE).unwrap_or_else(PoisonError::into_inner);
-                queue = woken;
-                if idle.timed_out() {
-                    workspace = Workspace::default();
-                }
+                queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
             if queue.closed {
                 return;

@@ -124,9 +124,16 @@ pub struct UnusableHash;
 pub struct Workspace(Vec<Block>);
 
 impl Workspace {
+    /// As many blocks of 1 KiB as a hash of the default scheme takes.
+    const KEPT: usize = 19 * 1024;
+
     fn blocks(&mut self, count: usize) -> &mut [Block] {
         if self.0.len() < count {
             self.0.resize(count, Block::new());
+        } else if self.0.len() > count.max(Self::KEPT) {
+            // An imported hash needed more; its memory is not kept for the next one.
+            self.0.truncate(Self::KEPT.max(count));
+            self.0.shrink_to_fit();
         }
         &mut self.0[..count]
     }

@@ -49,11 +49,11 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::readyz))
 }
 
-/// A path that is one but for a slash at its end is sent there, method and body included, as the
+/// A path that is one but for slashes at its end is sent there, method and body included, as the
 /// replaced service did.
 fn not_found(paths: &[String], uri: &Uri) -> Response {
-    let Some(trimmed) = uri.path().strip_suffix('/') else { return Problem::NotFound.into_response() };
-    if !paths.iter().any(|template| matches(template, trimmed)) {
+    let trimmed = uri.path().trim_end_matches('/');
+    if trimmed == uri.path() || !paths.iter().any(|template| matches(template, trimmed)) {
         return Problem::NotFound.into_response();
     }
     let location = uri.query().map_or_else(|| trimmed.to_owned(), |query| format!("{trimmed}?{query}"));

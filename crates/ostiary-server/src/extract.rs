@@ -34,12 +34,11 @@ impl FromRequest<App> for Form {
 /// Whether the body says that it is JSON: `application/json` or `application/*+json`. A body that does
 /// not say so is not taken for it: a page elsewhere can send text without asking, but not JSON.
 fn has_json_body(headers: &HeaderMap) -> bool {
-    let Some(content_type) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
+    let Some(content_type) = headers.get(header::CONTENT_TYPE) else { return false };
+    let content_type = String::from_utf8_lossy(content_type.as_bytes());
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let subtype = essence.strip_prefix("application/").unwrap_or_default();
-    subtype == "json" || subtype.ends_with("+json")
+    subtype == "json" || (subtype.ends_with("+json") && !subtype.contains('/'))
 }
 
 async fn read_body(request: Request, limits: BodyLimits) -> Result<Bytes, Problem> {

@@ -129,6 +129,8 @@ impl Form {
             return Err(vec![whole_body(Fault::missing(), Value::Null)]);
         }
         let value = if is_json {
+            // Some systems put a byte-order mark before everything that they write.
+            let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
             serde_json::from_slice(body).map_err(|error| vec![syntax_error(body, &error)])?
         } else {
             Value::String(String::from_utf8_lossy(body).into_owned())
@@ -189,7 +191,10 @@ impl Form {
         for (index, item) in items.into_iter().enumerate() {
             match item {
                 Value::String(text) => texts.push(text),
-                other => self.push(vec![name.into(), index.into()], Fault::not_a_string(), Some(other)),
+                other => {
+                    let input = (!is_secret(name)).then(|| without_secrets(&other));
+                    self.push(vec![name.into(), index.into()], Fault::not_a_string(), input);
+                }
             }
         }
         Some(texts)

@@ -1,6 +1,6 @@
 //! The embedded store: one SQLite database in a file.
 //!
-//! One thread writes, in groups with one `fsync` each ([`writer`]); several connections read. Nothing
+//! One thread writes, in groups with one `fsync` each (`writer`); several connections read. Nothing
 //! is acknowledged before it is on the disk (`synchronous=FULL`).
 
 use std::path::Path;
@@ -56,8 +56,10 @@ impl SqliteStore {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         connection::assert_library_version()?;
         connection::create_file(path)?;
+        let migrating = connection::lock_directory(path)?;
         let mut writer = connection::open_writer(path)?;
         migrations::run(&mut writer).map_err(|error| error.at(path))?;
+        drop(migrating);
         Ok(Self {
             writer: Writer::start(writer, path).map_err(|error| OpenError::new(path, &error))?,
             readers: Readers::open(path)?,

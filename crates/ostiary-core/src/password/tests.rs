@@ -186,3 +186,14 @@ fn debug_output_shows_no_password_and_no_hash() {
     let hash = PasswordHash::from_stored("$2b$12$secret".to_owned());
     assert_eq!(format!("{password:?} {hash:?}"), "Password(..) PasswordHash(..)");
 }
+
+#[test]
+fn memory_that_an_imported_hash_needed_is_not_kept() {
+    let mut workspace = workspace();
+    workspace.blocks(64 * 1024);
+    assert_eq!(format!("{workspace:?}"), "Workspace(65536 KiB)");
+    workspace.blocks(Workspace::KEPT);
+    assert_eq!(format!("{workspace:?}"), "Workspace(19456 KiB)");
+    workspace.blocks(64);
+    assert_eq!(format!("{workspace:?}"), "Workspace(19456 KiB)");
+}

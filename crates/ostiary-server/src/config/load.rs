@@ -34,7 +34,7 @@ pub fn load(
     let flag = |id: &str| given_on_command_line(innermost, id).or_else(|| given_on_command_line(&given, id));
 
     let mut problems = Vec::new();
-    let env_file = flag("env_file").or_else(|| environment.get("ENV_FILE").cloned());
+    let env_file = flag("env_file").or_else(|| set(environment, "ENV_FILE"));
     let file = read_env_file(env_file.as_deref()).unwrap_or_else(|problem| {
         problems.push(problem);
         Environment::new()
@@ -80,13 +80,16 @@ fn value_of(
     file: &Environment,
 ) -> Option<(String, String)> {
     let name = arg.get_env()?.to_str()?;
-    // `NAME=` in a compose file means that it is not set.
-    let set = |values: &Environment| values.get(name).filter(|value| !value.is_empty()).cloned();
     if let Some(value) = flag(arg.get_id().as_str()) {
         return Some((value, format!("--{}", arg.get_long()?)));
     }
-    let value = set(environment).or_else(|| set(file))?;
+    let value = set(environment, name).or_else(|| set(file, name))?;
     Some((value, name.to_owned()))
+}
+
+/// `NAME=`, as in a compose file, means that it is not set.
+fn set(values: &Environment, name: &str) -> Option<String> {
+    values.get(name).filter(|value| !value.is_empty()).cloned()
 }
 
 fn given_on_command_line(matches: &ArgMatches, id: &str) -> Option<String> {
@@ -97,7 +100,7 @@ fn given_on_command_line(matches: &ArgMatches, id: &str) -> Option<String> {
 /// The command with every value taken as it is: it says which flags were given.
 fn as_text(command: &Command) -> Command {
     without_environment(command).mut_args(|arg| {
-        if arg.get_env().is_none() && arg.get_action().takes_values() {
+        if arg.get_action().takes_values() {
             arg.value_parser(clap::builder::StringValueParser::new())
                 .value_delimiter(None)
                 .default_value(None)

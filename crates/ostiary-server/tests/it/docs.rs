@@ -83,14 +83,16 @@ async fn the_pages_work_without_any_address_but_the_servers() {
 #[tokio::test]
 async fn a_slash_at_the_end_is_sent_to_the_page() {
     let server = Server::start().await;
-    for (path, location) in [("/docs/", "/docs"), ("/openapi.json/?x=1", "/openapi.json?x=1")] {
+    for (path, location) in
+        [("/docs/", "/docs"), ("/openapi.json/?x=1", "/openapi.json?x=1"), ("/redoc///", "/redoc")]
+    {
         let answer = server.get(path).await;
         assert_eq!(
             (answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()),
             (307, location)
         );
     }
-    for path in ["//evil.example/", "/api/v1/auth//", "/nothing/", "//"] {
+    for path in ["//evil.example/", "/api/v1/auth//", "/nothing/", "//", "//docs/"] {
         assert_eq!(server.get(path).await.status(), 404, "{path}");
     }
 }

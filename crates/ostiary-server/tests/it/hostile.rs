@@ -34,6 +34,7 @@ async fn strange_bodies_get_a_validation_error_or_a_refusal() {
         format!("{}1{}", r#"{"a":"#.repeat(100), "}".repeat(100)),
         r#"{"login": "x", "login": 1, "refresh_token": "x", "refresh_token": 1}"#.to_owned(),
         "\u{feff}{}".to_owned(),
+        "\u{feff}\u{feff}{}".to_owned(),
         " ".to_owned(),
         "\0".to_owned(),
         "[[[[".to_owned(),
@@ -97,6 +98,7 @@ async fn no_validation_error_repeats_a_password() {
         json!({ "password": secret }),
         json!({ "password": [secret], "login": 1 }),
         json!([{ "password": secret }]),
+        json!({ "group_names": [{ "password": secret }] }),
         json!({ "login": { "password": secret }, "refresh_token": { "password": secret }, "password": { "a": secret } }),
     ] {
         for path in ENDPOINTS {
@@ -146,6 +148,7 @@ async fn other_content_types_are_not_taken_for_json() {
         "text/plain",
         "text/json",
         "application/jsonp",
+        "application/x/y+json",
         "application/x-json+xml",
         "multipart/form-data",
         ";;;",

@@ -271,3 +271,13 @@ async fn a_shared_secret_is_never_published() {
     let keys: Value = server.get("/.well-known/jwks.json").await.json().await.unwrap();
     assert_eq!(keys, json!({"keys": []}));
 }
+
+/// A number is kept digit by digit, however large or small.
+#[tokio::test]
+async fn the_numbers_of_a_profile_are_kept_as_they_were_written() {
+    let server = Server::start().await;
+    let profile = r#"{"a":18446744073709551617,"b":-0,"c":1e400,"d":0.10000000000000000000000001}"#;
+    let body = registration("anna").to_string().replace(r#"{"first_name":"anna"}"#, profile);
+    assert_eq!(server.post_raw("/api/v1/auth/register", body).await.status(), 200);
+    assert_eq!(server.query::<String>("select profile from users"), profile.replace("1e400", "1e+400"));
+}

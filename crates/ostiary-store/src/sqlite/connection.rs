@@ -1,7 +1,7 @@
 //! Opening connections, and saying what is wrong where one cannot be opened.
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -128,6 +128,15 @@ pub(super) fn create_file(path: &Path) -> Result<(), OpenError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map(drop).map_err(|error| OpenError::new(path, &error))
+}
+
+/// Waits for other servers that open a database in the same directory, and keeps them waiting until the
+/// lock is dropped: one of them migrates. (Not a lock on the database itself: closing another
+/// descriptor of that file would drop the locks that SQLite holds on it.)
+pub(super) fn lock_directory(path: &Path) -> Result<File, OpenError> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let lock = File::open(directory.unwrap_or(Path::new("."))).and_then(|file| file.lock().map(|()| file));
+    lock.map_err(|error| OpenError::new(path, &error))
 }
 
 /// The connection that writes.

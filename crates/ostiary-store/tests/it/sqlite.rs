@@ -41,6 +41,19 @@ fn a_database_of_a_newer_version_is_refused_and_not_touched() {
 }
 
 #[test]
+fn of_servers_that_open_an_empty_database_at_once_one_migrates() {
+    for _ in 0..20 {
+        let test = TestStore::new();
+        std::thread::scope(|scope| {
+            let opening: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| SqliteStore::open(&test.path()).is_ok())).collect();
+            assert!(opening.into_iter().all(|thread| thread.join().unwrap()));
+        });
+        assert_eq!(test.query::<i64>("select count(*) from refinery_schema_history"), 1);
+    }
+}
+
+#[test]
 fn a_file_of_another_kind_is_refused_and_not_touched() {
     let test = TestStore::new();
     fs::write(test.path(), "a text that is long enough to have a header\n".repeat(100)).unwrap();
