@@ -51,6 +51,8 @@ pub enum Verdict {
     Right,
     /// It is the password, and its stored hash is to be replaced by this one.
     RightAndReplace(PasswordHash),
+    /// What is stored is damaged, or no hash that this version knows.
+    Unusable,
 }
 
 /// Computes password hashes in the lane.
@@ -125,11 +127,8 @@ impl Hasher {
                     }
                     Ok(true) => Verdict::Right,
                     Err(UnusableHash) => {
-                        tracing::error!(
-                            "a stored password hash cannot be used; its user cannot log in by password"
-                        );
                         let _wrong = scheme.verify(&password, &decoy, workspace);
-                        Verdict::Wrong
+                        Verdict::Unusable
                     }
                 }
             })
@@ -169,6 +168,8 @@ trait Job: Send {
 struct Pending<Work, Output> {
     work: Work,
     answer: oneshot::Sender<Output>,
+    /// Of the request, so that a log line of the work names it.
+    span: tracing::Span,
 }
 
 impl<Work, Output> Job for Pending<Work, Output>
@@ -181,9 +182,10 @@ where
     }
 
     fn run(self: Box<Self>, workspace: &mut Workspace) {
-        let output = (self.work)(workspace);
+        let Self { work, answer, span } = *self;
+        let output = span.in_scope(|| work(workspace));
         // The client may have gone while the hash was computed.
-        let _gone = self.answer.send(output);
+        let _gone = answer.send(output);
     }
 }
 
@@ -225,7 +227,7 @@ impl Lane {
         work: impl FnOnce(&mut Workspace) -> Output + Send + 'static,
     ) -> Result<Output, HasherError> {
         let (answer, answered) = oneshot::channel();
-        self.enqueue(Box::new(Pending { work, answer }))?;
+        self.enqueue(Box::new(Pending { work, answer, span: tracing::Span::current() }))?;
         answered.await.map_err(|_| HasherError::Lost)
     }
 
@@ -289,7 +291,9 @@ impl Lane {
 /// On Linux niceness belongs to the thread; elsewhere it would slow the whole process, so it is left.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, Lane::NICENESS) {
+    if let Err(error) = rustix::process::getpriority_process(None)
+        .and_then(|own| rustix::process::setpriority_process(None, (own + Lane::NICENESS).min(19)))
+    {
         tracing::warn!(%error, "the hashing lane runs at the priority of the rest");
     }
 }

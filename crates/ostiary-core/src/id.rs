@@ -3,7 +3,7 @@
 //! Ids are UUIDs of version 7 (RFC 9562 §5.7): sorted by time, so that new rows go to the end of an
 //! index. They are names, never secrets.
 
-use std::{fmt, hash, marker::PhantomData, str};
+use std::{fmt, hash, marker::PhantomData};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -88,13 +88,5 @@ impl<Of> fmt::Display for Id<Of> {
 impl<Of> fmt::Debug for Id<Of> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl<Of> str::FromStr for Id<Of> {
-    type Err = uuid::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Uuid::parse_str(text).map(Self::from_uuid)
     }
 }

@@ -87,7 +87,9 @@ pub enum KeysError {
     Store(#[from] StoreError),
     /// The private key was sealed under another server's secret.
     #[error(
-        "the signing key {0} was made under another server's secret: give the SECRET_KEY (or secret file) that this database was first started with"
+        "the signing key {0} was made under another server's secret: give the SECRET_KEY (or secret file) that \
+         this database was first started with; if that is lost, delete the key's row from the table signing_keys, \
+         and a new key is made"
     )]
     Sealed(String),
     /// The private key opened, but is none.

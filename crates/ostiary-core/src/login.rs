@@ -42,9 +42,16 @@ impl Ostiary {
         };
         let stored = credentials.as_ref().and_then(|credentials| credentials.password_hash.clone());
         let verdict = self.hasher.verify(password, stored).await?;
-        let (Some(credentials), false) = (credentials, verdict == Verdict::Wrong) else {
-            return Err(LoginError::InvalidCredentials);
-        };
+        let Some(credentials) = credentials else { return Err(LoginError::InvalidCredentials) };
+        match verdict {
+            Verdict::Right | Verdict::RightAndReplace(_) => {}
+            Verdict::Wrong => return Err(LoginError::InvalidCredentials),
+            Verdict::Unusable => {
+                let user_id = credentials.user_id;
+                tracing::error!(%user_id, "a stored password hash cannot be used; its user cannot log in by password");
+                return Err(LoginError::InvalidCredentials);
+            }
+        }
 
         if let (Verdict::RightAndReplace(new), Some(old)) = (&verdict, &credentials.password_hash) {
             // The login stands without it; the next one tries again.

@@ -62,7 +62,8 @@ impl Password {
     /// Whether bcrypt would leave some of it out.
     #[must_use]
     pub fn is_too_long_for_bcrypt(&self) -> bool {
-        self.bytes().len() > BCRYPT_MAX_BYTES
+        let typed = self.typed.as_ref().map_or(0, |typed| typed.len());
+        self.bytes().len().max(typed) > BCRYPT_MAX_BYTES
     }
 
     /// Whether an attacker who tries the likeliest passwords first needs fewer guesses than
@@ -285,12 +286,10 @@ fn bcrypt_verify(password: &[u8], stored: &str) -> Result<bool, UnusableHash> {
     if bcrypt_cost(stored).is_none_or(|cost| cost > MAX_BCRYPT_COST) {
         return Err(UnusableHash);
     }
-    // A NUL ends the password for bcrypt: what follows would not be compared.
-    if password.contains(&0) {
-        return Ok(false);
-    }
     let seen = &password[..password.len().min(BCRYPT_MAX_BYTES)];
-    bcrypt::verify(seen, stored).map_err(|_| UnusableHash)
+    let matches = bcrypt::verify(seen, stored).map_err(|_| UnusableHash)?;
+    // A NUL ended the password for the hash's maker: what follows it was never compared.
+    Ok(matches && !password.contains(&0))
 }
 
 #[cfg(test)]

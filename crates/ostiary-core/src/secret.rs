@@ -70,8 +70,8 @@ impl ServerSecret {
         Ok(Self(Zeroizing::new(bytes.to_vec())))
     }
 
-    /// The secret of a server that has only `JWT_SECRET_KEY`, whatever its length: whoever knows that
-    /// key can forge access tokens anyway.
+    /// The secret of a server that has only `JWT_SECRET_KEY`. Its length is the operator's decision, made
+    /// where that setting is read.
     #[must_use]
     pub fn from_jwt_secret(jwt_secret: &[u8]) -> Self {
         Self(Zeroizing::new(jwt_secret.to_vec()))

@@ -1,5 +1,7 @@
 //! Sessions: opening one, refreshing it, ending it.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use crate::{
@@ -13,12 +15,18 @@ use crate::{
 };
 
 /// What a client gets when a session is opened or refreshed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TokenPair {
     /// A JWT.
     pub access_token: String,
     /// Spends the session's next generation.
     pub refresh_token: String,
+}
+
+impl fmt::Debug for TokenPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenPair(..)")
+    }
 }
 
 /// A refresh failed.

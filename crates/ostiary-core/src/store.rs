@@ -25,6 +25,12 @@ pub trait Store: Accounts + Sessions + SigningKeys {
     /// # Errors
     /// If it cannot.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// Whether anything is kept that only this server's secret can read: sessions, or signing keys.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn holds_secrets(&self) -> Result<bool, StoreError>;
 }
 
 /// A step of a store failed.

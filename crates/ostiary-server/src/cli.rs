@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory, Parser, Subcommand};
 
 use crate::config::{
     Settings,
-    load::{self, Environment, LoadError},
+    load::{self, Environment, LoadError, Loaded},
 };
 
 mod doctor;
@@ -69,8 +69,9 @@ pub fn settings(arguments: &[OsString], environment: &Environment) -> Result<Set
 }
 
 fn parse(arguments: &[OsString], environment: &Environment) -> Result<Cli, LoadError> {
-    let cli: Cli = load::settings(&load::load(&command(), arguments, environment)?)?;
-    let problems = cli.settings.problems();
+    let Loaded { matches, mut problems } = load::load(&command(), arguments, environment)?;
+    let cli: Cli = load::settings(&matches)?;
+    problems.extend(cli.settings.problems());
     if problems.is_empty() { Ok(cli) } else { Err(LoadError::Values(problems)) }
 }
 

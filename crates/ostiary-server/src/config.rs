@@ -20,6 +20,7 @@ use tracing_subscriber::filter::Targets;
 
 use crate::{app::BodyLimits, listener::ConnectionLimits, telemetry::LogFormat};
 
+pub mod env_file;
 pub mod load;
 pub mod server_secret;
 
@@ -262,6 +263,10 @@ impl Settings {
         if let Err(problem) = self.signing_method() {
             problems.push(problem);
         }
+        // Under EdDSA it signs nothing, but the server's secret may be derived from it.
+        if let (Some(JwtAlgorithm::EdDsa), Some(Err(problem))) = (self.jwt_algorithm, self.shared_secret()) {
+            problems.push(problem);
+        }
         if self.secret_key.is_some() && self.secret_key_file.is_some() {
             problems.push("SECRET_KEY and SECRET_KEY_FILE are both set: leave one of them out".to_owned());
         }
@@ -284,22 +289,23 @@ impl Settings {
     /// If the settings contradict each other; the text says what to do.
     pub fn signing_method(&self) -> Result<SigningMethod, String> {
         let default = if self.jwt_secret_key.is_some() { JwtAlgorithm::Hs256 } else { JwtAlgorithm::EdDsa };
-        match (self.jwt_algorithm.unwrap_or(default), &self.jwt_secret_key) {
+        match (self.jwt_algorithm.unwrap_or(default), self.shared_secret()) {
             (JwtAlgorithm::EdDsa, _) => Ok(SigningMethod::EdDsa),
             (JwtAlgorithm::Hs256, None) => {
                 Err("JWT_ALGORITHM is HS256, which needs JWT_SECRET_KEY: set it, or use EdDSA".to_owned())
             }
-            (JwtAlgorithm::Hs256, Some(secret)) => {
-                let secret = SharedSecret::parse(secret.expose(), self.allow_short_jwt_secret);
-                let secret = secret.map_err(|error| {
-                    format!(
-                        "JWT_SECRET_KEY cannot be used: {error}. Make one with `openssl rand -hex 32`; if the \
-                         verifiers cannot change theirs now, set ALLOW_SHORT_JWT_SECRET=true"
-                    )
-                })?;
-                Ok(SigningMethod::Hs256(secret))
-            }
+            (JwtAlgorithm::Hs256, Some(secret)) => Ok(SigningMethod::Hs256(secret?)),
         }
+    }
+
+    fn shared_secret(&self) -> Option<Result<SharedSecret, String>> {
+        let text = self.jwt_secret_key.as_ref()?;
+        Some(SharedSecret::parse(text.expose(), self.allow_short_jwt_secret).map_err(|error| {
+            format!(
+                "JWT_SECRET_KEY cannot be used: {error}. Make one with `openssl rand -hex 32`; if the \
+                 verifiers cannot change theirs now, set ALLOW_SHORT_JWT_SECRET=true"
+            )
+        }))
     }
 
     /// What the operator decided for the rules.

@@ -1,7 +1,7 @@
 //! The interactive documentation, served from the binary: the OpenAPI document, Swagger UI and
 //! `ReDoc`, without any address but the server's own.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use aide::redoc::Redoc;
 use axum::{
@@ -11,6 +11,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
+use bytes::Bytes;
 use utoipa::openapi::OpenApi;
 
 use crate::{app::App, problem::Problem};
@@ -29,18 +30,21 @@ const POLICY: (HeaderName, &str) = (
 /// The files of one release never change.
 const CACHED: (HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=3600");
 
+const JAVASCRIPT: (HeaderName, &str) = (header::CONTENT_TYPE, "text/javascript; charset=utf-8");
+
 /// The pages, for whoever must know all paths; they are not in the document.
 pub const PAGES: [&str; 3] = [OPENAPI, "/docs", "/redoc"];
 
 /// The routes of the documentation.
 pub fn router(document: &OpenApi) -> Router<App> {
-    let json: Arc<str> = document.to_json().expect("the document is plain data").into();
+    let json = Bytes::from(document.to_json().expect("the document is plain data"));
+    let redoc = redoc_script();
     Router::new()
-        .route(OPENAPI, get(async move || ([(header::CONTENT_TYPE, "application/json")], json.to_string())))
+        .route(OPENAPI, get(async move || ([(header::CONTENT_TYPE, "application/json")], json)))
         .route("/docs", get(async || ([POLICY], Html(SWAGGER_PAGE))))
         .route("/docs/{file}", get(swagger_file))
         .route("/redoc", get(async || ([POLICY], Html(REDOC_PAGE))))
-        .route("/redoc/redoc.js", get(redoc_script))
+        .route("/redoc/redoc.js", get(async move || ([JAVASCRIPT, CACHED], redoc)))
 }
 
 const SWAGGER_PAGE: &str = r#"<!DOCTYPE html>
@@ -83,7 +87,11 @@ async fn swagger_file(file: Result<Path<String>, PathRejection>) -> Response {
     match utoipa_swagger_ui::serve(&file, config) {
         Ok(Some(file)) => {
             let encoding = file.gzpipped.then_some([(header::CONTENT_ENCODING, "gzip")]);
-            let body = file.bytes.into_owned();
+            // A client that reads slowly must not hold a copy of its own.
+            let body = match file.bytes {
+                Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                Cow::Owned(bytes) => Bytes::from(bytes),
+            };
             ([(header::CONTENT_TYPE, file.content_type)], [CACHED], encoding, body).into_response()
         }
         Ok(None) => Problem::NotFound.into_response(),
@@ -96,15 +104,11 @@ async fn swagger_file(file: Result<Path<String>, PathRejection>) -> Response {
 
 /// The crate has `ReDoc` only within a page of its own; this is the library out of it, with a start of
 /// ours, and without the one image that it would load from its maker.
-async fn redoc_script() -> Response {
+fn redoc_script() -> Bytes {
     const START: &str = r#"Redoc.init("/openapi.json", {}, document.getElementById("redoc-container"));"#;
     const LOGO: &str = "https://cdn.redoc.ly/redoc/logo-mini.svg";
     let page = Redoc::new(OPENAPI).html();
     let library = page.split_once("<script>").and_then(|(_, rest)| rest.rsplit_once("Redoc.init("));
-    let Some((library, _)) = library else {
-        tracing::error!("ReDoc is not where the crate had it");
-        return Problem::Internal.into_response();
-    };
-    let script = format!("{}\n{START}\n", library.replace(LOGO, "data:,"));
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], [CACHED], script).into_response()
+    let (library, _) = library.expect("the crate's page is compiled in, and a test reads the script");
+    format!("{}\n{START}\n", library.replace(LOGO, "data:,")).into()
 }

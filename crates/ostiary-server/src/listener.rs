@@ -37,6 +37,9 @@ pub struct ConnectionLimits {
     pub drain_timeout: Duration,
 }
 
+/// The head of a request, in bytes; more is refused (431).
+const MAX_HEAD: u16 = u16::MAX;
+
 /// After an error of `accept` (often: no more file descriptors) the loop rests, or it would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -124,8 +127,16 @@ impl Connection {
         let service = TowerToHyperService::new(self.service(&watch));
 
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
-        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .max_buf_size(usize::from(MAX_HEAD));
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::from(MAX_HEAD))
+            .max_concurrent_streams(16);
         let mut connection = pin!(builder.serve_connection(io, service));
         let mut stopping = false;
         loop {

@@ -8,9 +8,8 @@ use ostiary_server::{cli, config::load::Environment};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let environment: Environment = env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let environment: Environment =
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
     let arguments: Vec<_> = env::args_os().collect();
     cli::run(&arguments, &environment)
 }

@@ -74,7 +74,8 @@ async fn trace(State(app): State<App>, request: Request, next: Next) -> Response
         .filter(|value| is_plain(value))
         .cloned()
         .unwrap_or_else(|| new_request_id(&*app.ostiary.clock));
-    let span = tracing::info_span!(
+    // Of the highest level, so that it is there for whatever line the log filter lets through.
+    let span = tracing::error_span!(
         "request",
         id = id.to_str().unwrap_or_default(),
         method = %request.method(),

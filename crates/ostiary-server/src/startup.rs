@@ -33,7 +33,13 @@ pub enum StartError {
     /// The database again, once it was open.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The settings contradict each other; the command line has said so before.
+    /// The database was used with a secret that is not there any more.
+    #[error(
+        "the database {} was used with a secret that is not set now: give the same SECRET_KEY, JWT_SECRET_KEY or \
+         secret.key as before; or set a new SECRET_KEY, which ends all sessions", .0.display()
+    )]
+    SecretMissing(PathBuf),
+    /// There is no way to sign access tokens; the command line has said so before.
     #[error("{0}")]
     Settings(String),
 }
@@ -75,6 +81,8 @@ pub async fn start_with_clock(settings: &Settings, clock: Arc<dyn Clock>) -> Res
     let store = SqliteStore::open(&database)?;
     let (secret, source) = match secret {
         Some(found) => found,
+        // A new secret would silently end every session of a database that was used with another one.
+        None if store.holds_secrets().await? => return Err(StartError::SecretMissing(database)),
         None => server_secret::make(settings)?,
     };
     let keys = Keys::open(&method, &secret, &store, clock.now()).await?;

@@ -3,7 +3,10 @@
 //!
 //! A handler asks a [`Form`] for its members one by one, says what each must be, and at last calls
 //! [`Form::finish`]. Whatever is asked for after an error is still checked, so that a client learns
-//! of everything at once. No error repeats a secret.
+//! of everything at once. No error repeats a member named `password`. (A body that is not JSON is repeated
+//! as the text that it is; the contract has it so.)
+
+use std::fmt;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -113,10 +116,16 @@ impl Text {
 }
 
 /// The members of a JSON object, and the errors found in them so far.
-#[derive(Debug)]
 pub struct Form {
     members: Map<String, Value>,
     errors: Vec<FieldError>,
+}
+
+/// A body has secrets: a log may know how much of it there is, not what.
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Form({} members, {} errors)", self.members.len(), self.errors.len())
+    }
 }
 
 impl Form {

@@ -18,7 +18,7 @@ mod readers;
 mod sessions;
 mod writer;
 
-pub use connection::{OpenError, Pragmas};
+pub use connection::OpenError;
 
 use readers::Readers;
 use writer::Writer;
@@ -60,18 +60,12 @@ impl SqliteStore {
         let mut writer = connection::open_writer(path)?;
         migrations::run(&mut writer).map_err(|error| error.at(path))?;
         drop(migrating);
+        // A read-only or full disk shows now, not at the first login.
+        connection::write_header(&writer).map_err(|error| OpenError::new(path, &error))?;
         Ok(Self {
             writer: Writer::start(writer, path).map_err(|error| OpenError::new(path, &error))?,
             readers: Readers::open(path)?,
         })
-    }
-
-    /// How the connection that writes is set.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn pragmas(&self) -> Result<Pragmas, StoreError> {
-        self.writer.step(Pragmas::of).await
     }
 
     /// Lets the database grow by `pages` of 4 KiB at most, or without a limit; beyond it writes fail as
@@ -84,7 +78,7 @@ impl SqliteStore {
     }
 }
 
-/// Examines the database at `path` and changes nothing. Reads all of it: seconds for a large one.
+/// Examines the database at `path` and changes nothing that it keeps. Reads all of it: seconds for a large one.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -116,6 +110,11 @@ pub fn examine(path: &Path) -> Result<SqliteReport, OpenError> {
 impl Store for SqliteStore {
     async fn check(&self) -> Result<(), StoreError> {
         self.readers.read(|connection| connection.query_row("select 1", [], |_| Ok(())))?;
-        self.writer.step(|_| Ok(())).await
+        self.writer.check().await
+    }
+
+    async fn holds_secrets(&self) -> Result<bool, StoreError> {
+        let sql = "select exists (select 1 from sessions) or exists (select 1 from signing_keys)";
+        self.readers.read(|connection| connection.query_row(sql, [], |row| row.get(0)))
     }
 }

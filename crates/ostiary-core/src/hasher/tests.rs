@@ -15,10 +15,10 @@ async fn a_password_verifies_against_its_hash_and_no_other_does() {
 }
 
 #[tokio::test]
-async fn an_unusable_hash_is_a_wrong_password() {
+async fn an_unusable_hash_is_told_from_a_wrong_password() {
     let hasher = hasher(1, Duration::from_secs(2));
     let stored = Some(PasswordHash::from_stored("damaged".to_owned()));
-    assert_eq!(hasher.verify(Password::new("correct horse"), stored).await, Ok(Verdict::Wrong));
+    assert_eq!(hasher.verify(Password::new("correct horse"), stored).await, Ok(Verdict::Unusable));
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ pub(super) struct JwkSet {
 
 /// The public keys that verify access tokens.
 ///
-/// Empty where tokens are signed with a shared secret (HS256).
+/// A shared secret (HS256) is never among them.
 #[utoipa::path(
     get,
     path = "/.well-known/jwks.json",

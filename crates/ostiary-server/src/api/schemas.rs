@@ -32,7 +32,7 @@ impl Modify for Title {
 }
 
 /// An access token and what gets the next one.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct TokenResponse {
     /// A JSON Web Token; send it as `Authorization: Bearer`.
     access_token: String,

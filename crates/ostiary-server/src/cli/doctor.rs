@@ -90,9 +90,11 @@ fn database(settings: &Settings) -> Result<String, String> {
         report.users,
         report.sessions
     );
-    if report.damage.is_empty() {
-        Ok(facts)
-    } else {
-        Err(format!("{facts} is damaged: {}; restore a copy", report.damage.join("; ")))
+    if !report.damage.is_empty() {
+        return Err(format!("{facts} is damaged: {}; restore a copy", report.damage.join("; ")));
     }
+    if report.schema_version > report.known_schema {
+        return Err(format!("{facts} was made by a newer version of Ostiary: start that version"));
+    }
+    Ok(facts)
 }

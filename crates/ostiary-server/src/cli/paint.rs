@@ -1,8 +1,8 @@
 //! What commands print for people: colour on a terminal, plain text elsewhere.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command is for")]
+#![expect(clippy::print_stderr, reason = "printing is what a command is for")]
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 /// ANSI styles, or none.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +40,9 @@ pub(super) fn fact(paint: Paint, name: &str, value: &str) {
     eprintln!("  {} {value}", paint.bold(&format!("{name:<8}")));
 }
 
+/// A line on the standard output; nobody may be reading it any more.
 pub(super) fn line(text: &str) {
-    println!("{text}");
+    let _closed = writeln!(io::stdout(), "{text}");
 }
 
 pub(super) fn note(text: &str) {

@@ -4,8 +4,10 @@ use std::{collections::HashMap, ffi::OsString, path::Path};
 
 use clap::{Arg, ArgMatches, Command, FromArgMatches, error::ErrorKind, parser::ValueSource};
 
-/// The environment variables of the process, as far as they are Unicode.
-pub type Environment = HashMap<String, String>;
+use super::env_file;
+
+/// The environment variables of the process.
+pub type Environment = HashMap<String, OsString>;
 
 /// The settings cannot be used.
 #[derive(Debug)]
@@ -16,16 +18,25 @@ pub enum LoadError {
     Values(Vec<String>),
 }
 
+/// A command line, with the settings from everywhere else.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The matches of the whole; a bad value is left out, as if it had not been given.
+    pub matches: ArgMatches,
+    /// What is wrong with each bad value.
+    pub problems: Vec<String>,
+}
+
 /// Reads `arguments` by `command`, each of whose arguments may also come from `environment` or from a
-/// file that `ENV_FILE` names there. Returns the matches of the whole command line.
+/// file that `ENV_FILE` names there.
 ///
 /// # Errors
-/// All bad values at once.
+/// If the command line itself is wrong, or asks for help.
 pub fn load(
     command: &Command,
     arguments: &[OsString],
     environment: &Environment,
-) -> Result<ArgMatches, LoadError> {
+) -> Result<Loaded, LoadError> {
     let given = as_text(command)
         .try_get_matches_from(arguments)
         .map_err(|error| in_full(error, command, arguments))?;
@@ -34,27 +45,24 @@ pub fn load(
     let flag = |id: &str| given_on_command_line(innermost, id).or_else(|| given_on_command_line(&given, id));
 
     let mut problems = Vec::new();
-    let env_file = flag("env_file").or_else(|| set(environment, "ENV_FILE"));
-    let file = read_env_file(env_file.as_deref()).unwrap_or_else(|problem| {
+    let file = flag("env_file").or_else(|| set(environment, "ENV_FILE"));
+    let file = read_env_file(file.as_ref()).unwrap_or_else(|problem| {
         problems.push(problem);
         Environment::new()
     });
 
     let plain = without_environment(command);
-    let mut accepted = Vec::new();
-    for arg in command.get_arguments().filter(|arg| arg.get_env().is_some()) {
+    let mut accepted = vec![OsString::from("ostiary")];
+    for arg in command.get_arguments() {
         let Some((value, source)) = value_of(arg, &flag, environment, &file) else { continue };
-        let flag = format!("--{}={value}", arg.get_long().unwrap_or_default());
-        match plain.clone().try_get_matches_from(["ostiary", &flag]) {
-            Ok(_) => accepted.push(flag),
-            Err(error) => problems.push(format!("{source}: {}", first_line(&error))),
+        match check(&plain, arg, value) {
+            Ok(flag) => accepted.push(flag),
+            Err(problem) => problems.push(format!("{source}: {problem}")),
         }
     }
-    if !problems.is_empty() {
-        return Err(LoadError::Values(problems));
-    }
-    let all = ["ostiary".to_owned()].into_iter().chain(accepted).chain(subcommand.map(str::to_owned));
-    plain.try_get_matches_from(all).map_err(LoadError::CommandLine)
+    accepted.extend(subcommand.map(OsString::from));
+    let matches = plain.try_get_matches_from(accepted).map_err(LoadError::CommandLine)?;
+    Ok(Loaded { matches, problems })
 }
 
 /// The settings in the matches that [`load`] gave.
@@ -73,35 +81,49 @@ fn in_full(error: clap::Error, command: &Command, arguments: &[OsString]) -> Loa
     LoadError::CommandLine(help.unwrap_or(error))
 }
 
+/// The value of an argument, and the name that it was given by.
 fn value_of(
     arg: &Arg,
-    flag: &impl Fn(&str) -> Option<String>,
+    flag: &impl Fn(&str) -> Option<OsString>,
     environment: &Environment,
     file: &Environment,
-) -> Option<(String, String)> {
+) -> Option<(OsString, String)> {
     let name = arg.get_env()?.to_str()?;
-    if let Some(value) = flag(arg.get_id().as_str()) {
-        return Some((value, format!("--{}", arg.get_long()?)));
+    match flag(arg.get_id().as_str()) {
+        Some(value) => Some((value, format!("--{}", arg.get_long()?))),
+        None => Some((set(environment, name).or_else(|| set(file, name))?, name.to_owned())),
     }
-    let value = set(environment, name).or_else(|| set(file, name))?;
-    Some((value, name.to_owned()))
+}
+
+/// The flag that gives `value` to `arg`, if it is a good one.
+fn check(plain: &Command, arg: &Arg, value: OsString) -> Result<OsString, String> {
+    let value = value.into_string().map_err(|_| "not Unicode".to_owned())?;
+    let flag = OsString::from(format!("--{}={value}", arg.get_long().unwrap_or_default()));
+    match plain.clone().try_get_matches_from([OsString::from("ostiary"), flag.clone()]) {
+        Ok(_) => Ok(flag),
+        Err(error) => Err(first_line(&error)),
+    }
 }
 
 /// `NAME=`, as in a compose file, means that it is not set.
-fn set(values: &Environment, name: &str) -> Option<String> {
+fn set(values: &Environment, name: &str) -> Option<OsString> {
     values.get(name).filter(|value| !value.is_empty()).cloned()
 }
 
-fn given_on_command_line(matches: &ArgMatches, id: &str) -> Option<String> {
-    (matches.value_source(id) == Some(ValueSource::CommandLine))
-        .then(|| matches.get_one::<String>(id).cloned())?
+fn given_on_command_line(matches: &ArgMatches, id: &str) -> Option<OsString> {
+    if matches.value_source(id) != Some(ValueSource::CommandLine) {
+        return None;
+    }
+    // A list may be given piece by piece.
+    let pieces: Vec<OsString> = matches.get_many::<OsString>(id)?.cloned().collect();
+    Some(pieces.join(&OsString::from(","))).filter(|value| !value.is_empty())
 }
 
 /// The command with every value taken as it is: it says which flags were given.
 fn as_text(command: &Command) -> Command {
     without_environment(command).mut_args(|arg| {
         if arg.get_action().takes_values() {
-            arg.value_parser(clap::builder::StringValueParser::new())
+            arg.value_parser(clap::builder::OsStringValueParser::new())
                 .value_delimiter(None)
                 .default_value(None)
         } else {
@@ -115,17 +137,17 @@ fn without_environment(command: &Command) -> Command {
     command.clone().mut_args(|arg| arg.env(None::<&str>))
 }
 
-fn read_env_file(named: Option<&str>) -> Result<Environment, String> {
-    let path = Path::new(named.unwrap_or(".env"));
-    let lines = match dotenvy::from_path_iter(path) {
-        Ok(lines) => lines,
-        Err(error) if error.not_found() && named.is_none() => return Ok(Environment::new()),
+fn read_env_file(named: Option<&OsString>) -> Result<Environment, String> {
+    let path = named.map_or(Path::new(".env"), Path::new);
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => String::new(),
         Err(error) => return Err(format!("ENV_FILE: {} cannot be read: {error}", path.display())),
     };
-    // The parser's own message repeats the line, and with it perhaps a secret.
-    lines
-        .collect::<Result<_, _>>()
-        .map_err(|_| format!("ENV_FILE: {} has a line that is not NAME=VALUE", path.display()))
+    let values = env_file::parse(&text);
+    let values =
+        values.map_err(|error| format!("ENV_FILE: {}, line {}: {error}", path.display(), error.line))?;
+    Ok(values.into_iter().map(|(name, value)| (name, value.into())).collect())
 }
 
 /// What clap says, without its advice on usage.

@@ -37,6 +37,9 @@ pub enum SecretError {
         /// How short.
         cause: SecretTooShort,
     },
+    /// The setting is too short; the command line has said so before.
+    #[error("SECRET_KEY cannot be used: {0}")]
+    SettingTooShort(#[from] SecretTooShort),
     /// Others can read it.
     #[error("the secret file {path} can be read by other users (mode {mode:03o}): run `chmod 600 {path}`")]
     Exposed {
@@ -75,8 +78,8 @@ pub fn parse(text: &str) -> Result<ServerSecret, SecretTooShort> {
 /// # Errors
 /// If it cannot be read, or others can read it.
 pub fn find(settings: &Settings) -> Result<Option<(ServerSecret, SecretSource)>, SecretError> {
-    if let Some(Ok(secret)) = settings.secret_key.as_ref().map(|text| parse(text.expose())) {
-        return Ok(Some((secret, SecretSource::Setting)));
+    if let Some(text) = &settings.secret_key {
+        return Ok(Some((parse(text.expose())?, SecretSource::Setting)));
     }
     if let Some(path) = &settings.secret_key_file {
         return Ok(Some((read(path, "SECRET_KEY_FILE")?, SecretSource::File(path.clone()))));

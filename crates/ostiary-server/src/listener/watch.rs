@@ -49,7 +49,8 @@ impl Watch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request until the answer is dropped.
+    /// Counts a request until the answer's head is ready. Writing the answer to a client that reads slowly
+    /// is idle time.
     pub(super) fn request(self: &Arc<Self>, version: Version) -> InFlight {
         let mut state = self.state();
         state.in_flight += 1;

@@ -113,8 +113,12 @@ fn all_bad_values_are_reported_at_once_and_no_secret_is_repeated() {
     assert!(err.starts_with("ostiary: 8 settings cannot be used:"), "{err}");
     assert!(!directory.path().join("data").exists(), "nothing was made");
 
-    let contradictions =
-        [("JWT_SECRET_KEY", "tooshortsecret"), ("SECRET_KEY", "shortsecret2"), ("POSTGRES_HOST", "db")];
+    let contradictions = [
+        ("JWT_SECRET_KEY", "tooshortsecret"),
+        ("SECRET_KEY", "shortsecret2"),
+        ("POSTGRES_HOST", "db"),
+        ("PORT", "x"),
+    ];
     let (code, _, err) = run(directory.path(), &["--env-file", "/dev/null"], &contradictions);
     assert_eq!(code, 2);
     for part in [
@@ -122,6 +126,7 @@ fn all_bad_values_are_reported_at_once_and_no_secret_is_repeated() {
         "ALLOW_SHORT_JWT_SECRET=true",
         "SECRET_KEY cannot",
         "PostgreSQL",
+        "PORT: ",
         "14 bytes",
         "12 bytes",
     ] {
@@ -137,6 +142,9 @@ fn a_short_secret_is_accepted_only_when_told_to() {
     Process::start(directory.path(), &short).kill();
     let (code, _, err) = run(directory.path(), &["serve"], &short[..1]);
     assert_eq!(code, 2, "{err}");
+    let short_for_nothing_but_keys = [short[0], ("JWT_ALGORITHM", "EdDSA")];
+    let (code, _, err) = run(directory.path(), &["serve"], &short_for_nothing_but_keys);
+    assert!(code == 2 && err.contains("JWT_SECRET_KEY cannot be used"), "{err}");
     let (code, _, err) = run(directory.path(), &[], &[("JWT_SECRET_KEY", ""), ("JWT_ALGORITHM", "HS256")]);
     assert!(code == 2 && err.contains("needs JWT_SECRET_KEY"), "{err}");
 }
@@ -371,4 +379,35 @@ fn a_disk_that_is_full_at_the_start_is_named_with_the_remedy() {
     std::process::Command::new("umount").arg(&disk).status().unwrap();
     assert!(code == 1 && full.contains("free space on its volume"), "{full}");
     assert!(remounted);
+}
+
+/// One start with the secret forgotten must not make another, which would end every session for good.
+#[tokio::test]
+async fn a_start_without_the_secret_that_the_database_was_used_with_is_refused_and_makes_none() {
+    let directory = TempDir::new().unwrap();
+    let process = Process::start(directory.path(), &[]);
+    let http = http_client();
+    let registered = http.post(process.url("/api/v1/auth/register")).json(&registration("anna")).send();
+    let token = Tokens::from(registered.await.unwrap()).await.refresh;
+    process.kill();
+    let (code, _, err) = run(directory.path(), &[], &[("JWT_SECRET_KEY", "")]);
+    assert!(code == 1 && err.contains("secret that is not set now"), "{err}");
+    assert!(!directory.path().join("data/secret.key").exists());
+    let process = Process::start(directory.path(), &[]);
+    let body = serde_json::json!({ "refresh_token": token });
+    let answer = http.post(process.url("/api/v1/auth/refresh")).json(&body).send().await.unwrap();
+    Tokens::from(answer).await;
+    process.kill();
+}
+
+#[test]
+fn a_list_may_be_given_piece_by_piece_and_a_value_must_be_unicode() {
+    let directory = TempDir::new().unwrap();
+    let groups = ["doctor", "--registration-groups", "customer", "--registration-groups=courier,admin"];
+    let (_, out, _) = run(directory.path(), &groups, &[]);
+    assert!(out.contains("open to registration: customer, courier, admin"), "{out}");
+    let not_unicode = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"caf\xe9");
+    let mut command = command(directory.path(), &[]);
+    let (code, _, err) = said(&command.arg("doctor").env("DATA_DIR", not_unicode).output().unwrap());
+    assert!(code == 2 && err.contains("DATA_DIR: not Unicode"), "{err}");
 }

@@ -213,6 +213,7 @@ async fn all_failures_of_a_login_look_the_same() {
 async fn a_login_opens_a_session_with_its_audit_event() {
     let server = Server::start().await;
     server.register("anna").await;
+    server.clock.advance(jiff::SignedDuration::from_millis(1));
     Tokens::from(server.login("anna", "correct horse").await).await;
     let events =
         "select group_concat(action || ' ' || address, ', ') from (select * from audit_events order by id)";

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsString,
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::Path,
@@ -25,16 +26,16 @@ pub(crate) const JWT_SECRET: &str = "the secret that all of the tests share";
 /// Settings as a user would give them: by the names of environment variables.
 pub(crate) fn settings(directory: &Path, more: &[(&str, &str)]) -> Settings {
     let data_dir = directory.join("data");
-    let mut environment: HashMap<String, String> = [
+    let mut environment: HashMap<String, OsString> = [
         ("DATA_DIR", data_dir.to_str().unwrap()),
         ("ENV_FILE", "/dev/null"),
         ("JWT_SECRET_KEY", JWT_SECRET),
         ("REGISTRATION_GROUPS", "customer,courier"),
     ]
     .into_iter()
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .map(|(name, value)| (name.to_owned(), value.into()))
     .collect();
-    environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.into())));
     cli::settings(&["ostiary".into()], &environment).unwrap()
 }
 

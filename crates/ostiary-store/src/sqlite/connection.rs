@@ -146,8 +146,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", "on")?;
-        // Takes and gives back the write lock: a read-only or full disk shows now, not at the first login.
-        connection.execute_batch("begin immediate; rollback")?;
+        Pragmas::of(&connection)?.assert_durable()?;
         Ok(connection)
     };
     open().map_err(|error: rusqlite::Error| OpenError::new(path, &error))
@@ -171,27 +170,39 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Writes the file's header as it is: the least write that goes to the disk.
+pub(super) fn write_header(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "user_version", 0)
+}
+
 /// How a connection is set; the names are SQLite's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pragmas {
-    /// `wal`.
-    pub journal_mode: String,
+struct Pragmas {
+    journal_mode: String,
     /// 2 is `FULL`: a commit waits for the disk.
-    pub synchronous: i64,
-    /// 1 is `ON`.
-    pub foreign_keys: i64,
-    /// In milliseconds.
-    pub busy_timeout: i64,
+    synchronous: i64,
+    foreign_keys: bool,
 }
 
 impl Pragmas {
-    pub(super) fn of(connection: &Connection) -> rusqlite::Result<Self> {
+    fn of(connection: &Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             journal_mode: connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
             synchronous: connection.pragma_query_value(None, "synchronous", |row| row.get(0))?,
             foreign_keys: connection.pragma_query_value(None, "foreign_keys", |row| row.get(0))?,
-            busy_timeout: connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?,
         })
+    }
+
+    /// SQLite ignores what it does not know, and some file systems have no shared memory for a WAL.
+    fn assert_durable(&self) -> rusqlite::Result<()> {
+        if self.journal_mode == "wal" && self.synchronous == 2 && self.foreign_keys {
+            return Ok(());
+        }
+        let message = format!(
+            "journal_mode is {}, synchronous {}, foreign_keys {}",
+            self.journal_mode, self.synchronous, self.foreign_keys
+        );
+        let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+        Err(rusqlite::Error::SqliteFailure(error, Some(message)))
     }
 }
 

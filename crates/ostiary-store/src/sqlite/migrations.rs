@@ -1,4 +1,4 @@
-//! The schema: migrations that are only ever added to, each in a transaction of its own.
+//! The schema: migrations that are only ever added to, applied all or not at all.
 
 use std::{error::Error, path::Path};
 
@@ -41,7 +41,11 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), MigrationError> {
     match found {
         found if found > known => Err(MigrationError::Newer { found, known }),
         found if found == known => Ok(()),
-        _ => migrations::runner().run(connection).map(drop).map_err(MigrationError::Refinery),
+        // One transaction for the changes and their entry in the history: a kill between them would leave
+        // a schema that no version knows.
+        _ => {
+            migrations::runner().set_grouped(true).run(connection).map(drop).map_err(MigrationError::Refinery)
+        }
     }
 }
 

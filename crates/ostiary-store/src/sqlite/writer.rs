@@ -8,7 +8,11 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
     thread::{self, JoinHandle},
 };
 
@@ -28,14 +32,26 @@ pub(super) struct Writer {
     /// `None` only while it is dropped.
     queue: Option<SyncSender<Box<dyn Step>>>,
     thread: Option<JoinHandle<()>>,
+    /// Whether the last commit failed.
+    failing: Arc<AtomicBool>,
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection, path: &Path) -> io::Result<Self> {
         let (queue, steps) = sync_channel(QUEUE);
-        let worker = Worker { connection, path: path.to_owned(), steps };
+        let failing = Arc::new(AtomicBool::new(false));
+        let worker = Worker { connection, path: path.to_owned(), steps, failing: Arc::clone(&failing) };
         let thread = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || worker.run())?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { queue: Some(queue), thread: Some(thread), failing })
+    }
+
+    /// Whether steps are taken and committed. After a commit that failed only a real write can tell.
+    pub(super) async fn check(&self) -> Result<(), StoreError> {
+        if self.failing.load(Ordering::Relaxed) {
+            self.step(connection::write_header).await
+        } else {
+            self.step(|_| Ok(())).await
+        }
     }
 
     /// Runs `step` in a transaction, alone or with others, and answers after its commit.
@@ -71,8 +87,8 @@ impl Drop for Writer {
 
 /// A step in the queue, whatever its result.
 trait Step: Send {
-    /// Runs the step; says whether its changes are to be kept.
-    fn run(&mut self, connection: &Connection) -> bool;
+    /// Runs the step. An error means that its changes are not to be kept.
+    fn run(&mut self, connection: &Connection) -> Result<(), StepFailed>;
     /// Answers with the step's outcome, or with the reason why its group was not committed.
     fn answer(self: Box<Self>, failure: Option<&GroupFailure>);
 }
@@ -88,13 +104,18 @@ where
     F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
     T: Send,
 {
-    fn run(&mut self, connection: &Connection) -> bool {
-        let Some(step) = self.step.take() else { return false };
-        let outcome = match catch_unwind(AssertUnwindSafe(|| step(connection))) {
-            Ok(outcome) => outcome.map_err(connection::store_error),
-            Err(_) => Err(StoreError::Failed("a step of the store panicked".into())),
+    fn run(&mut self, connection: &Connection) -> Result<(), StepFailed> {
+        let Some(step) = self.step.take() else { return Ok(()) };
+        let (outcome, result) = match catch_unwind(AssertUnwindSafe(|| step(connection))) {
+            Ok(Ok(output)) => (Ok(output), Ok(())),
+            Ok(Err(error)) => {
+                let failed = StepFailed(error.sqlite_error().copied());
+                (Err(connection::store_error(error)), Err(failed))
+            }
+            Err(_) => (Err(StoreError::Failed("a step of the store panicked".into())), Err(StepFailed(None))),
         };
-        self.outcome.insert(outcome).is_ok()
+        self.outcome = Some(outcome);
+        result
     }
 
     fn answer(self: Box<Self>, failure: Option<&GroupFailure>) {
@@ -109,6 +130,9 @@ where
     }
 }
 
+/// A step failed; with what SQLite said, if it was SQLite.
+struct StepFailed(Option<rusqlite::ffi::Error>);
+
 /// Why none of a group's changes were kept.
 struct GroupFailure(String);
 
@@ -122,6 +146,7 @@ struct Worker {
     connection: Connection,
     path: PathBuf,
     steps: Receiver<Box<dyn Step>>,
+    failing: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -130,6 +155,7 @@ impl Worker {
             let mut group = vec![first];
             group.extend(self.steps.try_iter().take(GROUP - 1));
             let committed = commit(&self.connection, &mut group);
+            self.failing.store(committed.is_err(), Ordering::Relaxed);
             if let Err(error) = &committed {
                 tracing::error!(%error, advice = error.advice(), steps = group.len(), "the database could not be written");
                 self.reopen_after(error);
@@ -166,15 +192,12 @@ fn commit(connection: &Connection, group: &mut [Box<dyn Step>]) -> rusqlite::Res
 fn run_steps(connection: &Connection, group: &mut [Box<dyn Step>]) -> rusqlite::Result<()> {
     for step in group {
         run_sql(connection, "savepoint step")?;
-        let keep = step.run(connection);
-        // A full disk and the like make SQLite roll back the whole transaction at once.
-        if connection.is_autocommit() {
-            return Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
-                Some("the transaction was rolled back: the disk is full or failed".to_owned()),
-            ));
-        }
-        if !keep {
+        if let Err(StepFailed(cause)) = step.run(connection) {
+            // A full or failing disk makes SQLite roll back the whole transaction at once.
+            if connection.is_autocommit() {
+                let cause = cause.unwrap_or(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT));
+                return Err(rusqlite::Error::SqliteFailure(cause, None));
+            }
             run_sql(connection, "rollback to step")?;
         }
         run_sql(connection, "release step")?;
