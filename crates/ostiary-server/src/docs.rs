@@ -1,7 +1,10 @@
 //! The interactive documentation, served from the binary: the OpenAPI document, Swagger UI and
 //! `ReDoc`, without any address but the server's own.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use aide::redoc::Redoc;
 use axum::{
@@ -38,13 +41,17 @@ pub const PAGES: [&str; 3] = [OPENAPI, "/docs", "/redoc"];
 /// The routes of the documentation.
 pub fn router(document: &OpenApi) -> Router<App> {
     let json = Bytes::from(document.to_json().expect("the document is plain data"));
-    let redoc = redoc_script();
+    // Made when it is first asked for, and shared from then on: some megabytes that most servers never need.
+    let redoc = Arc::new(OnceLock::new());
     Router::new()
         .route(OPENAPI, get(async move || ([(header::CONTENT_TYPE, "application/json")], json)))
         .route("/docs", get(async || ([POLICY], Html(SWAGGER_PAGE))))
         .route("/docs/{file}", get(swagger_file))
         .route("/redoc", get(async || ([POLICY], Html(REDOC_PAGE))))
-        .route("/redoc/redoc.js", get(async move || ([JAVASCRIPT, CACHED], redoc)))
+        .route(
+            "/redoc/redoc.js",
+            get(async move || ([JAVASCRIPT, CACHED], redoc.get_or_init(redoc_script).clone())),
+        )
 }
 
 const SWAGGER_PAGE: &str = r#"<!DOCTYPE html>

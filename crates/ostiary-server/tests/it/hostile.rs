@@ -1,14 +1,17 @@
 //! Anything outside the contract's form gets the contract's kind of answer: never a 500, and never a
 //! closed connection.
 
+use axum::{Router, body::Body, http::Request, routing::get};
+use ostiary_server::{app::App, middleware, startup};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use tower::ServiceExt;
 
-use crate::support::{Server, refusal, registration};
+use crate::support::{Server, refusal, registration, settings};
 
 const ENDPOINTS: [&str; 3] = ["/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/register"];
 
@@ -258,4 +261,23 @@ async fn exchange(server: &Server, bytes: &str) -> String {
     // A reset after the answer is as good as a close.
     let _reset = stream.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_request_and_is_answered_like_any_failure() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let settings = settings(directory.path(), &[]);
+    let started = startup::start(&settings).await.unwrap();
+    let app = App::new(started.ostiary, settings.body_limits(), settings.request_timeout);
+    let panicking = get(async || -> &'static str { panic!("on purpose") });
+    let router =
+        middleware::around(Router::new().route("/panic", panicking).route("/", get(async || "well")), app);
+    let request = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    let answer = router.clone().oneshot(request("/panic")).await.unwrap();
+    assert_eq!(answer.status(), 500);
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    assert!(answer.headers().contains_key("x-request-id"));
+    let body = axum::body::to_bytes(answer.into_body(), 1000).await.unwrap();
+    assert_eq!(body, r#"{"detail":"Internal Server Error"}"#);
+    assert_eq!(router.oneshot(request("/")).await.unwrap().status(), 200);
 }
