@@ -126,3 +126,40 @@ async fn check(process: &Process, ledger: &Mutex<Ledger>, directory: &std::path:
         ledger.lock().unwrap().tokens[place] = next;
     }
 }
+
+/// The server is killed after a rotation is on the disk and before its client has read the answer: the
+/// retry gets the successor, and nothing is rotated twice.
+#[tokio::test]
+async fn after_a_crash_between_commit_and_answer_the_retry_gets_the_successor() {
+    let directory = TempDir::new().unwrap();
+    let process = Process::start(directory.path(), SETTINGS);
+    let http = http_client();
+    let registered = http.post(process.url("/api/v1/auth/register")).json(&registration("anna")).send();
+    let token = Tokens::from(registered.await.unwrap()).await.refresh;
+    let body = json!({ "refresh_token": token }).to_string();
+    let mut unread = std::net::TcpStream::connect(process.address).unwrap();
+    let length = body.len();
+    let head = "POST /api/v1/auth/refresh HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    std::io::Write::write_all(
+        &mut unread,
+        format!("{head}content-length: {length}\r\n\r\n{body}").as_bytes(),
+    )
+    .unwrap();
+    let database = rusqlite::Connection::open(directory.path().join("data/ostiary.db")).unwrap();
+    let generation =
+        || -> u32 { database.query_row("select generation from sessions", [], |row| row.get(0)).unwrap() };
+    while generation() == 0 {}
+    process.kill();
+
+    let process = Process::start(directory.path(), SETTINGS);
+    let refresh = async |token: &str| {
+        let body = json!({ "refresh_token": token });
+        let answer = http.post(process.url("/api/v1/auth/refresh")).json(&body).send().await.unwrap();
+        Tokens::from(answer).await.refresh
+    };
+    let successor = refresh(&token).await;
+    assert_eq!((successor == refresh(&token).await, generation()), (true, 1));
+    refresh(&successor).await;
+    assert_eq!(generation(), 2);
+    process.kill();
+}

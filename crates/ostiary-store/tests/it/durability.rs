@@ -110,3 +110,35 @@ async fn on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_is_lost() {
     Opened::registered(&store, "last").await;
     assert_eq!(test.query::<String>("pragma integrity_check"), "ok");
 }
+
+/// The number of commits in a write-ahead log: frames whose header has the size of the database after
+/// them (<https://sqlite.org/fileformat2.html#walformat>).
+fn commits(test: &TestStore) -> usize {
+    let log = std::fs::read(test.path().with_file_name("ostiary.db-wal")).unwrap();
+    let (head, frames) = log.split_at(32);
+    let frames = frames.chunks_exact(24 + 4096).take_while(|frame| frame[8..16] == head[16..24]);
+    frames.filter(|frame| frame[4..8] != [0; 4]).count()
+}
+
+/// What waits while a commit waits for the disk goes into the next one together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steps_that_wait_share_a_commit() {
+    let test = TestStore::new();
+    let store = test.open().await;
+    let mut sessions = Vec::new();
+    for number in 0..32 {
+        sessions.push(Opened::registered(&*store, &format!("user{number}")).await);
+    }
+    let before = commits(&test);
+    let mut steps = tokio::task::JoinSet::new();
+    for opened in sessions {
+        let store = store.clone();
+        steps.spawn(async move {
+            let event = event(AuditAction::RefreshTokenReused, start());
+            store.rotate_session(opened.rotation(0, 1), event).await.unwrap()
+        });
+    }
+    assert!(steps.join_all().await.iter().all(|outcome| matches!(outcome, RotateOutcome::Rotated(_))));
+    let shared = commits(&test) - before;
+    assert!((1..=16).contains(&shared), "32 rotations took {shared} commits");
+}
