@@ -87,24 +87,24 @@ async fn a_head_that_comes_slowly_is_cut_off() {
 /// An idle connection may rest longer than a head may take.
 #[tokio::test]
 async fn an_idle_connection_is_kept_for_the_next_request_and_closed_at_its_time() {
-    let server = Server::start_with(&[("HEADER_TIMEOUT", "0.1"), ("IDLE_TIMEOUT", "0.6")]).await;
+    let server = Server::start_with(&[("HEADER_TIMEOUT", "0.2"), ("IDLE_TIMEOUT", "3")]).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let request = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
     for _ in 0..3 {
         stream.write_all(request.as_bytes()).await.unwrap();
         assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
     }
     // The second request's head comes in part: that is due at the shorter time.
     stream.write_all(b"GET /liv").await.unwrap();
     let (text, took) = until_closed(&mut stream).await;
-    assert!(text.is_empty() && took < Duration::from_millis(400), "{text} {took:?}");
+    assert!(text.is_empty() && took < Duration::from_millis(2500), "{text} {took:?}");
 
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     answer(&mut stream).await;
     let (_, took) = until_closed(&mut stream).await;
-    assert!(took >= Duration::from_millis(500), "{took:?}");
+    assert!(took >= Duration::from_millis(2500), "{took:?}");
 }
 
 #[tokio::test]
