@@ -56,7 +56,7 @@ pub async fn serve(
     let abort = CancellationToken::new();
     while let Some((stream, address, slot)) = accept(&listener, &slots, &stop).await {
         let connection = Connection { router: router.clone(), limits, stop: stop.clone(), address };
-        let (abort, slot) = (abort.clone(), slot);
+        let abort = abort.clone();
         connections.spawn(async move {
             let _slot = slot;
             tokio::select! {

@@ -17,6 +17,9 @@ const SECRET_MEMBERS: &[&str] = &["password"];
 /// JSON objects that are stored may nest this deep.
 const MAX_DEPTH: usize = 16;
 
+/// Why a required member is there once [`Form::finish`] has found nothing wrong.
+pub const COMPLETE: &str = "a form without errors has all that was required";
+
 /// One error, as a client sees it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldError {

@@ -8,15 +8,17 @@ use crate::{
     app::App,
     extract::RequestClient,
     problem::Problem,
-    validation::{FieldError, Form, Text},
+    validation::{COMPLETE, FieldError, Form, Text},
 };
 
 /// Who wants in.
 #[derive(ToSchema)]
 pub(super) struct LoginRequest {
     /// A username, a phone number in any spelling, or an e-mail address.
+    #[schema(example = "anna")]
     login: String,
     /// The password.
+    #[schema(format = "password", example = "correct horse")]
     password: Option<String>,
 }
 
@@ -25,7 +27,7 @@ impl LoginRequest {
         let login = form.required_text("login", &Text::ANY);
         let password = form.optional_text("password", &Text::ANY);
         form.finish()?;
-        Ok(Self { login: login.unwrap_or_default(), password })
+        Ok(Self { login: login.expect(COMPLETE), password })
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     app::App,
     extract::RequestClient,
     problem::Problem,
-    validation::{FieldError, Form, Text},
+    validation::{COMPLETE, FieldError, Form, Text},
 };
 
 /// A session to go on with.
@@ -22,7 +22,7 @@ impl RefreshRequest {
     fn decode(mut form: Form) -> Result<Self, Vec<FieldError>> {
         let refresh_token = form.required_text("refresh_token", &Text::ANY);
         form.finish()?;
-        Ok(Self { refresh_token: refresh_token.unwrap_or_default() })
+        Ok(Self { refresh_token: refresh_token.expect(COMPLETE) })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     app::App,
     extract::RequestClient,
     problem::Problem,
-    validation::{Fault, Form, Text, nul_character},
+    validation::{COMPLETE, Fault, Form, Text, nul_character},
 };
 
 /// A new account.
@@ -79,10 +79,8 @@ impl RegisterRequest {
         };
         let groups = form.required_texts("group_names");
         form.finish()?;
-        match (password, groups) {
-            (Some(password), Some(groups)) => Ok(Registration { contacts, profile, groups, password }),
-            _ => Err(Problem::Internal),
-        }
+        let (password, groups) = password.zip(groups).expect(COMPLETE);
+        Ok(Registration { contacts, profile, groups, password })
     }
 }
 
