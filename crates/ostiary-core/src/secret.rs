@@ -34,6 +34,8 @@ pub enum Purpose {
     SessionSecretHash,
     /// Seals private signing keys before they are stored.
     SigningKeySeal,
+    /// Tells one server's secret from another.
+    Fingerprint,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
             Self::RefreshTokenMac => b"ostiary refresh token mac v1",
             Self::SessionSecretHash => b"ostiary session secret hash v1",
             Self::SigningKeySeal => b"ostiary signing key seal v1",
+            Self::Fingerprint => b"ostiary secret fingerprint v1",
         }
     }
 }
@@ -94,6 +97,12 @@ impl ServerSecret {
         key
     }
 
+    /// What a store remembers the secret by; it does not lead back to it.
+    #[must_use]
+    pub fn fingerprint(&self) -> SecretFingerprint {
+        SecretFingerprint(self.mac_key(Purpose::Fingerprint).mac(b""))
+    }
+
     /// The key that makes and checks message authentication codes for `purpose`.
     #[must_use]
     pub fn mac_key(&self, purpose: Purpose) -> MacKey {
@@ -113,6 +122,24 @@ impl ServerSecret {
 impl fmt::Debug for ServerSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ServerSecret(..)")
+    }
+}
+
+/// Tells one server's secret from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretFingerprint([u8; 32]);
+
+impl SecretFingerprint {
+    /// The fingerprint that a store kept as `bytes`.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The fingerprint as a store keeps it.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -196,6 +223,13 @@ mod tests {
         let refresh = secret().mac_key(Purpose::RefreshTokenMac).mac(b"x");
         let session = secret().mac_key(Purpose::SessionSecretHash).mac(b"x");
         assert_ne!(refresh, session);
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_one_secret() {
+        let other = ServerSecret::parse("another secret of thirty-two bytes or more").unwrap();
+        assert_eq!(secret().fingerprint(), secret().fingerprint());
+        assert_ne!(secret().fingerprint(), other.fingerprint());
     }
 
     #[test]

@@ -6,12 +6,14 @@
 
 mod accounts;
 mod keys;
+mod secret;
 mod sessions;
 
 use async_trait::async_trait;
 
 pub use accounts::{Accounts, Credentials, NewAccount, RegisterOutcome};
 pub use keys::{KeyState, SigningKeys, StoredSigningKey};
+pub use secret::KnownSecret;
 pub use sessions::{
     AuthenticationMethod, NewSession, OpenOutcome, Refusal, Revocation, RevokeOutcome, RotateOutcome,
     Rotation, Sessions,
@@ -19,18 +21,12 @@ pub use sessions::{
 
 /// Everything that Ostiary keeps.
 #[async_trait]
-pub trait Store: Accounts + Sessions + SigningKeys {
+pub trait Store: Accounts + Sessions + SigningKeys + KnownSecret {
     /// Whether the store can read and write now.
     ///
     /// # Errors
     /// If it cannot.
     async fn check(&self) -> Result<(), StoreError>;
-
-    /// Whether anything is kept that only this server's secret can read: sessions, or signing keys.
-    ///
-    /// # Errors
-    /// If the store fails.
-    async fn holds_secrets(&self) -> Result<bool, StoreError>;
 }
 
 /// A step of a store failed.

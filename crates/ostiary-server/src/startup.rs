@@ -9,7 +9,7 @@ use ostiary_core::{
     hasher::Hasher,
     keys::{Keys, KeysError},
     refresh_token::RefreshTokenKeys,
-    store::{Accounts, Store, StoreError},
+    store::{Accounts, KnownSecret, Store, StoreError},
 };
 use ostiary_store::sqlite::{OpenError, SqliteStore};
 
@@ -74,18 +74,29 @@ pub async fn start(settings: &Settings) -> Result<Started, StartError> {
 /// As [`start`].
 pub async fn start_with_clock(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Started, StartError> {
     let method = settings.signing_method().map_err(StartError::Settings)?;
-    // What exists is looked at before anything is made.
-    let secret = server_secret::find(settings)?;
+    // A secret that cannot be used is found before anything is made.
+    server_secret::find(settings)?;
     server_secret::make_data_dir(&settings.data_dir)?;
     let database = database_path(settings);
     let store = SqliteStore::open(&database)?;
-    let (secret, source) = match secret {
+    let known = store.secret_fingerprint().await?;
+    // Looked for again: another server that starts at the same time may have made it, and remembered it.
+    let (secret, source) = match server_secret::find(settings)? {
         Some(found) => found,
         // A new secret would silently end every session of a database that was used with another one.
-        None if store.holds_secrets().await? => return Err(StartError::SecretMissing(database)),
+        None if known.is_some() => return Err(StartError::SecretMissing(database)),
         None => server_secret::make(settings)?,
     };
     let keys = Keys::open(&method, &secret, &store, clock.now()).await?;
+    let fingerprint = secret.fingerprint();
+    if known != Some(fingerprint) {
+        if known.is_some() {
+            tracing::warn!(
+                "the server's secret is another than this database was used with: all earlier sessions have ended"
+            );
+        }
+        store.remember_secret(fingerprint, clock.now()).await?;
+    }
     store.ensure_groups(&settings.registration_groups, clock.now()).await?;
     let store: Arc<dyn Store> = Arc::new(store);
     let ostiary = Ostiary {

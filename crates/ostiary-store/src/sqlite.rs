@@ -15,6 +15,7 @@ mod connection;
 mod keys;
 mod migrations;
 mod readers;
+mod secret;
 mod sessions;
 mod writer;
 
@@ -111,10 +112,5 @@ impl Store for SqliteStore {
     async fn check(&self) -> Result<(), StoreError> {
         self.readers.read(|connection| connection.query_row("select 1", [], |_| Ok(())))?;
         self.writer.check().await
-    }
-
-    async fn holds_secrets(&self) -> Result<bool, StoreError> {
-        let sql = "select exists (select 1 from sessions) or exists (select 1 from signing_keys)";
-        self.readers.read(|connection| connection.query_row(sql, [], |row| row.get(0)))
     }
 }

@@ -411,3 +411,18 @@ fn a_list_may_be_given_piece_by_piece_and_a_value_must_be_unicode() {
     let (code, _, err) = said(&command.arg("doctor").env("DATA_DIR", not_unicode).output().unwrap());
     assert!(code == 2 && err.contains("DATA_DIR: not Unicode"), "{err}");
 }
+
+#[test]
+fn a_start_with_another_secret_says_that_all_sessions_have_ended() {
+    let directory = TempDir::new().unwrap();
+    Process::start(directory.path(), &[]).kill();
+    let other = [("JWT_SECRET_KEY", "another secret of at least thirty-two bytes"), ("HOST", "127.0.0.1")];
+    let mut child = command(directory.path(), &other).spawn().unwrap();
+    let log = std::io::BufReader::new(child.stderr.take().unwrap());
+    let lines: Vec<String> = log.lines().take(2).map(Result::unwrap).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(lines[0].contains("WARN") && lines[0].contains("all earlier sessions have ended"), "{lines:?}");
+    assert!(lines[1].contains("ready"), "{lines:?}");
+    Process::start(directory.path(), &other).kill();
+}

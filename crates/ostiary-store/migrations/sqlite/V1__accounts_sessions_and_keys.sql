@@ -60,6 +60,13 @@ create table signing_keys (
 
 create unique index signing_keys_active on signing_keys (algorithm) where state = 'active';
 
+-- Which server's secret the sessions and keys were made under; one row.
+create table known_secret (
+    id          integer primary key check (id = 1),
+    fingerprint blob    not null check (length(fingerprint) = 32),
+    since       integer not null
+) strict;
+
 -- Without references: an event outlives what it is about.
 create table audit_events (
     id         blob    primary key check (length(id) = 16),

@@ -5,6 +5,7 @@
 mod accounts;
 mod durability;
 mod refresh_model;
+mod secret;
 mod sessions;
 mod signing_keys;
 mod sqlite;

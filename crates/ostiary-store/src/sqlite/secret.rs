@@ -1,0 +1,36 @@
+//! The server's secret, by its fingerprint.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use ostiary_core::{
+    secret::SecretFingerprint,
+    store::{KnownSecret, StoreError},
+};
+use rusqlite::{OptionalExtension, params};
+
+use super::{SqliteStore, columns::TimeColumn};
+
+#[async_trait]
+impl KnownSecret for SqliteStore {
+    async fn secret_fingerprint(&self) -> Result<Option<SecretFingerprint>, StoreError> {
+        let sql = "select fingerprint from known_secret";
+        self.readers.read(|connection| {
+            let bytes = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+            Ok(bytes.map(SecretFingerprint::from_bytes))
+        })
+    }
+
+    async fn remember_secret(
+        &self,
+        fingerprint: SecretFingerprint,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "insert into known_secret (id, fingerprint, since) values (1, ?1, ?2)
+                   on conflict (id) do update set fingerprint = excluded.fingerprint, since = excluded.since";
+        self.writer
+            .step(move |connection| {
+                connection.execute(sql, params![fingerprint.as_bytes(), TimeColumn(now)]).map(drop)
+            })
+            .await
+    }
+}
