@@ -7,15 +7,40 @@ fail() {
     exit 1
 }
 
-# The C compiler builds SQLite and the cryptography.
+# Whether a program is there, in the path or in the further directories given.
+has() {
+    local program=$1 directory
+    shift
+    command -v "$program" >/dev/null && return
+    for directory in "$@"; do
+        [ -x "$directory/$program" ] && return
+    done
+    return 1
+}
+
+apt_install() {
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"
+}
+
+# The C compiler builds SQLite and the cryptography; the tests start PostgreSQL and PgBouncer themselves.
 packages=()
-command -v cc >/dev/null || packages+=(gcc libc6-dev)
-command -v make >/dev/null || packages+=(make)
+has cc || packages+=(gcc libc6-dev)
+has make || packages+=(make)
+has flock || packages+=(util-linux)
+has initdb /usr/lib/postgresql/*/bin || packages+=(postgresql)
+has pgbouncer /usr/sbin || packages+=(pgbouncer)
 if [ ${#packages[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "scripts/install.sh: installing ${packages[*]}"
         apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"
+        # Debian's package would make and start a server that nothing here needs. Who has configured
+        # that already keeps what they have.
+        if [[ " ${packages[*]} " == *" postgresql "* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
+            apt_install postgresql-common
+            sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' \
+                /etc/postgresql-common/createcluster.conf
+        fi
+        apt_install "${packages[@]}"
     else
         fail "missing: ${packages[*]} (on Debian, as root: apt-get install ${packages[*]})"
     fi
