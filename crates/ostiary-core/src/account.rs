@@ -113,12 +113,12 @@ impl Ostiary {
 
         let password_hash = self.hasher.hash(password.0).await?;
         let now = self.clock.now();
-        let user_id = UserId::new(now);
-        let account = NewAccount { id: user_id, contacts, profile, groups, password_hash, created_at: now };
-        let (session, token) = self.new_session(user_id, client, now);
+        let id = UserId::new(now);
+        let account = NewAccount { id, contacts, profile, groups, password_hash, created_at: now };
+        let (session, token) = self.new_session(client, now);
         let event = AuditEvent::new(AuditAction::UserRegistered, client, now);
         match self.store.register(account, session, event).await? {
-            RegisterOutcome::Registered => Ok(self.token_pair(user_id, &token, now)),
+            RegisterOutcome::Registered(user_id) => Ok(self.token_pair(user_id, &token, now)),
             RegisterOutcome::ContactTaken(kind) => Err(RegisterError::ContactTaken(kind)),
             RegisterOutcome::GroupNotFound(name) => Err(RegisterError::GroupNotFound(name)),
         }

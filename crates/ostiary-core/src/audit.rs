@@ -15,6 +15,8 @@ pub enum AuditAction {
     UserLoggedIn,
     /// A refresh token was used again after its grace period, and its session was revoked.
     RefreshTokenReused,
+    /// A refresh token of the replaced service was spent for a session.
+    RefreshTokenExchanged,
     /// A session was revoked.
     SessionRevoked,
 }
@@ -27,6 +29,7 @@ impl AuditAction {
             Self::UserRegistered => "user_registered",
             Self::UserLoggedIn => "user_logged_in",
             Self::RefreshTokenReused => "refresh_token_reused",
+            Self::RefreshTokenExchanged => "refresh_token_exchanged",
             Self::SessionRevoked => "session_revoked",
         }
     }

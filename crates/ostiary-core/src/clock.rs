@@ -23,6 +23,33 @@ impl Clock for SystemClock {
     }
 }
 
+/// The operating system's clock, corrected so that several nodes show the time of their one database.
+#[derive(Debug, Default)]
+pub struct CorrectedClock {
+    microseconds: AtomicI64,
+}
+
+impl CorrectedClock {
+    /// What is added to the system's clock.
+    #[must_use]
+    pub fn correction(&self) -> SignedDuration {
+        SignedDuration::from_micros(self.microseconds.load(Ordering::Relaxed))
+    }
+
+    /// Adds `correction` to the system's clock from now on, in whole microseconds.
+    pub fn correct_by(&self, correction: SignedDuration) {
+        let microseconds = i64::try_from(correction.as_micros()).unwrap_or(0);
+        self.microseconds.store(microseconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for CorrectedClock {
+    fn now(&self) -> Timestamp {
+        let system = SystemClock.now();
+        system.saturating_add(self.correction()).unwrap_or(system)
+    }
+}
+
 /// A clock that stands still until it is told to move; for tests.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);

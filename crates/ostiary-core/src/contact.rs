@@ -35,6 +35,12 @@ impl ContactKind {
             Self::Email => "email",
         }
     }
+
+    /// The kind that the contract and the stores call `name`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::SecondLogin, Self::Phone, Self::Email].into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// The one spelling of a contact that is compared and kept unique.
@@ -168,13 +174,13 @@ impl ContactRules {
     /// The contact that a user who typed `login` means: with an `@` an e-mail address, else a phone
     /// number if it is one, else a username. `None` is a login that nobody can have.
     #[must_use]
-    pub fn look_up(&self, login: &str) -> Option<CanonicalContact> {
+    pub fn look_up(&self, login: &str) -> Option<Contact> {
         let contact = if login.contains('@') {
             self.email(login)
         } else {
             self.phone(login).or_else(|_| self.username(login))
         };
-        contact.ok().map(|contact| contact.canonical)
+        contact.ok()
     }
 }
 

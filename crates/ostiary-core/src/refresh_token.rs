@@ -25,6 +25,10 @@ use crate::{
     secret::{self, MacKey, Purpose, ServerSecret},
 };
 
+mod foreign;
+
+pub use foreign::{ForeignToken, ForeignTokenHash};
+
 const PREFIX: &str = "ort_";
 const KEY_VERSION: u8 = 1;
 const SIGNED_BYTES: usize = 1 + 16 + 4 + 16;
@@ -122,6 +126,7 @@ pub struct NotOurs;
 pub struct RefreshTokenKeys {
     mac: MacKey,
     secret_hash: MacKey,
+    foreign_session: MacKey,
 }
 
 impl RefreshTokenKeys {
@@ -131,6 +136,7 @@ impl RefreshTokenKeys {
         Self {
             mac: secret.mac_key(Purpose::RefreshTokenMac),
             secret_hash: secret.mac_key(Purpose::SessionSecretHash),
+            foreign_session: secret.mac_key(Purpose::ForeignTokenSession),
         }
     }
 

@@ -32,6 +32,8 @@ pub enum Purpose {
     RefreshTokenMac,
     /// Hashes the secrets of sessions before they are stored.
     SessionSecretHash,
+    /// Makes the session that takes the place of a refresh token of the replaced service.
+    ForeignTokenSession,
     /// Seals private signing keys before they are stored.
     SigningKeySeal,
     /// Tells one server's secret from another.
@@ -43,6 +45,7 @@ impl Purpose {
         match self {
             Self::RefreshTokenMac => b"ostiary refresh token mac v1",
             Self::SessionSecretHash => b"ostiary session secret hash v1",
+            Self::ForeignTokenSession => b"ostiary foreign token session v1",
             Self::SigningKeySeal => b"ostiary signing key seal v1",
             Self::Fingerprint => b"ostiary secret fingerprint v1",
         }
@@ -197,7 +200,8 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// `bytes` in hexadecimal, lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes any text");

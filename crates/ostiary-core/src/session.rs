@@ -8,9 +8,10 @@ use crate::{
     Ostiary,
     audit::{AuditAction, AuditEvent, Client},
     id::{SessionId, UserId},
-    refresh_token::{Generation, NotOurs, RefreshToken, SessionSecret},
+    refresh_token::{ForeignToken, Generation, RefreshToken, SessionSecret},
     store::{
-        AuthenticationMethod, NewSession, Revocation, RevokeOutcome, RotateOutcome, Rotation, StoreError,
+        AuthenticationMethod, Exchange, ExchangeOutcome, NewSession, Revocation, RevokeOutcome,
+        RotateOutcome, Rotation, StoreError,
     },
 };
 
@@ -42,12 +43,16 @@ pub enum RefreshError {
 
 impl Ostiary {
     /// Spends a refresh token. Repeated within the grace period, whether by a race, a retry or a lost
-    /// answer, it gives the same successor; used again later, it ends its session.
+    /// answer, it gives the same successor; used again later, it ends its session. A token that the
+    /// replaced service issued is exchanged for a session.
     ///
     /// # Errors
     /// If the token is not good, or the store fails; then the same token may be tried again.
     pub async fn refresh(&self, token: &str, client: &Client) -> Result<TokenPair, RefreshError> {
-        let token = self.refresh_tokens.read(token).map_err(|NotOurs| RefreshError::Refused)?;
+        let Ok(token) = self.refresh_tokens.read(token) else {
+            let foreign = ForeignToken::parse(token).ok_or(RefreshError::Refused)?;
+            return self.exchange(&foreign, client).await;
+        };
         let now = self.clock.now();
         let rotation = Rotation {
             session_id: token.session_id,
@@ -72,6 +77,29 @@ impl Ostiary {
         }
     }
 
+    /// Opens a session in the place of a refresh token that the replaced service issued.
+    async fn exchange(&self, foreign: &ForeignToken, client: &Client) -> Result<TokenPair, RefreshError> {
+        let now = self.clock.now();
+        let token = self.refresh_tokens.in_place_of(foreign);
+        let exchange = Exchange {
+            token_hash: foreign.hash(),
+            session: self.session_of(&token, client, now),
+            grace: self.policy.refresh_grace,
+        };
+        let event = AuditEvent::new(AuditAction::RefreshTokenExchanged, client, now);
+        let on_reuse = AuditEvent::new(AuditAction::RefreshTokenReused, client, now);
+        match self.store.exchange_token(exchange, event, on_reuse).await? {
+            ExchangeOutcome::Opened(user_id) | ExchangeOutcome::Repeated(user_id) => {
+                Ok(self.token_pair(user_id, &token, now))
+            }
+            ExchangeOutcome::Reused(user_id) => {
+                tracing::warn!(%user_id, session_id = %token.session_id, "a refresh token of the replaced service was used again; the session that took its place is revoked");
+                Err(RefreshError::Refused)
+            }
+            ExchangeOutcome::Refused => Err(RefreshError::Refused),
+        }
+    }
+
     /// Ends a session; its refresh tokens are dead from then on.
     ///
     /// # Errors
@@ -87,27 +115,24 @@ impl Ostiary {
     }
 
     /// A session for a user who has just given their password, and its first token.
-    pub(crate) fn new_session(
-        &self,
-        user_id: UserId,
-        client: &Client,
-        now: Timestamp,
-    ) -> (NewSession, RefreshToken) {
+    pub(crate) fn new_session(&self, client: &Client, now: Timestamp) -> (NewSession, RefreshToken) {
         let token = RefreshToken {
             session_id: SessionId::new(now),
             generation: Generation::FIRST,
             secret: SessionSecret::generate(),
         };
-        let session = NewSession {
+        (self.session_of(&token, client, now), token)
+    }
+
+    fn session_of(&self, token: &RefreshToken, client: &Client, now: Timestamp) -> NewSession {
+        NewSession {
             id: token.session_id,
-            user_id,
             secret_hash: self.refresh_tokens.hash(&token.secret),
             created_at: now,
             expires_at: now.saturating_add(self.policy.session_lifetime).unwrap_or(Timestamp::MAX),
             client: client.clone(),
             methods: vec![AuthenticationMethod::Password],
-        };
-        (session, token)
+        }
     }
 
     pub(crate) fn token_pair(&self, user_id: UserId, token: &RefreshToken, now: Timestamp) -> TokenPair {

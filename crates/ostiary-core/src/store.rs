@@ -15,8 +15,8 @@ pub use accounts::{Accounts, Credentials, NewAccount, RegisterOutcome};
 pub use keys::{KeyState, SigningKeys, StoredSigningKey};
 pub use secret::KnownSecret;
 pub use sessions::{
-    AuthenticationMethod, NewSession, OpenOutcome, Refusal, Revocation, RevokeOutcome, RotateOutcome,
-    Rotation, Sessions,
+    AuthenticationMethod, Exchange, ExchangeOutcome, NewSession, OpenOutcome, Refusal, Revocation,
+    RevokeOutcome, RotateOutcome, Rotation, Sessions,
 };
 
 /// Everything that Ostiary keeps.
@@ -36,6 +36,12 @@ pub enum StoreError {
     /// happen, or its outcome is unknown; trying again later is right.
     #[error("the store is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A directory that Ostiary did not make refused, with a message that it means for the client.
+    #[error("the directory refused: {0}")]
+    Refused(String),
+    /// A directory that Ostiary did not make has no function for this; its name and arguments.
+    #[error("the database has no function {0}")]
+    FunctionMissing(&'static str),
     /// The step cannot succeed as it is; a defect, or a damaged database.
     #[error("the store failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

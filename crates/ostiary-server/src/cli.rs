@@ -10,6 +10,7 @@ use crate::config::{
 };
 
 mod doctor;
+mod migrate;
 mod openapi;
 mod paint;
 mod serve;
@@ -28,6 +29,8 @@ struct Cli {
 enum Action {
     /// Serve (the default)
     Serve,
+    /// Bring the schema of the database up to date, and nothing else
+    Migrate,
     /// Print the OpenAPI document
     Openapi,
     /// Say what the settings and the store amount to, without secrets
@@ -55,6 +58,7 @@ pub fn run(arguments: &[OsString], environment: &Environment) -> ExitCode {
     let no_color = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
     match cli.action.unwrap_or(Action::Serve) {
         Action::Serve => serve::run(&cli.settings, no_color),
+        Action::Migrate => migrate::run(&cli.settings, no_color),
         Action::Openapi => openapi::run(),
         Action::Doctor => doctor::run(&cli.settings, no_color),
     }
@@ -73,6 +77,13 @@ fn parse(arguments: &[OsString], environment: &Environment) -> Result<Cli, LoadE
     let cli: Cli = load::settings(&matches)?;
     problems.extend(cli.settings.problems());
     if problems.is_empty() { Ok(cli) } else { Err(LoadError::Values(problems)) }
+}
+
+/// Runs `work` to its end, on as many threads as there are cores.
+fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| anyhow::anyhow!("the system gives no threads: {error}"))?;
+    Ok(runtime.block_on(work))
 }
 
 /// Every setting is a flag of every command, and its help shows no values.

@@ -18,8 +18,11 @@ use ostiary_core::{
 };
 use tracing_subscriber::filter::Targets;
 
+use database::DatabaseArgs;
+
 use crate::{app::BodyLimits, listener::ConnectionLimits, telemetry::LogFormat};
 
+pub mod database;
 pub mod env_file;
 pub mod load;
 pub mod server_secret;
@@ -141,14 +144,9 @@ pub struct Settings {
     )]
     pub default_region: Region,
     /// How new passwords are hashed; bcrypt where the replaced service still runs beside
-    #[arg(
-        long,
-        env = "PASSWORD_SCHEME",
-        default_value = "argon2id",
-        help_heading = "Accounts",
-        value_name = "SCHEME"
-    )]
-    pub password_scheme: PasswordSchemeName,
+    /// [default: argon2id; bcrypt on an adopted directory]
+    #[arg(long, env = "PASSWORD_SCHEME", help_heading = "Accounts", value_name = "SCHEME")]
+    pub password_scheme: Option<PasswordSchemeName>,
     /// Least length of a new password, in characters; not below 8
     #[arg(long, env = "PASSWORD_MIN_LENGTH", default_value_t = 8, help_heading = "Accounts", value_name = "LENGTH",
           value_parser = clap::value_parser!(u16).range(8..=256))]
@@ -195,33 +193,18 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
-    /// Settings of the replaced service that this version does not use yet.
+    /// Where PostgreSQL is.
     #[command(flatten)]
-    pub servers: ServerSettings,
+    pub database: DatabaseArgs,
+    /// Where Redis is.
+    #[command(flatten)]
+    pub redis: RedisArgs,
 }
 
-/// Where PostgreSQL and Redis are, by the names of the replaced service.
+/// Where Redis is, by the names of the replaced service.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "PostgreSQL and Redis (not in this version: it keeps everything in SQLite)")]
-pub struct ServerSettings {
-    /// URL of a PostgreSQL database
-    #[arg(long, env = "DATABASE_URL", value_name = "URL")]
-    pub database_url: Option<SecretText>,
-    /// Host of PostgreSQL
-    #[arg(long, env = "POSTGRES_HOST", value_name = "HOST")]
-    pub postgres_host: Option<String>,
-    /// Port of PostgreSQL
-    #[arg(long, env = "POSTGRES_PORT", default_value_t = 5432, value_name = "PORT")]
-    pub postgres_port: u16,
-    /// User of PostgreSQL
-    #[arg(long, env = "POSTGRES_USER", value_name = "USER")]
-    pub postgres_user: Option<String>,
-    /// Password of PostgreSQL
-    #[arg(long, env = "POSTGRES_PASSWORD", value_name = "PASSWORD")]
-    pub postgres_password: Option<SecretText>,
-    /// Database of PostgreSQL
-    #[arg(long, env = "POSTGRES_DB", value_name = "DATABASE")]
-    pub postgres_db: Option<String>,
+#[command(next_help_heading = "Redis (this version keeps nothing in it)")]
+pub struct RedisArgs {
     /// Host of Redis
     #[arg(long, env = "REDIS_HOST", value_name = "HOST")]
     pub redis_host: Option<String>,
@@ -231,12 +214,6 @@ pub struct ServerSettings {
     /// Number of the Redis database
     #[arg(long, env = "REDIS_DB", default_value_t = 0, value_name = "NUMBER")]
     pub redis_db: u16,
-}
-
-impl ServerSettings {
-    fn name_postgres(&self) -> bool {
-        self.database_url.is_some() || self.postgres_host.is_some() || self.postgres_db.is_some()
-    }
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
@@ -273,13 +250,7 @@ impl Settings {
         if let Some(Err(error)) = self.secret_key.as_ref().map(|text| server_secret::parse(text.expose())) {
             problems.push(format!("SECRET_KEY cannot be used: {error}"));
         }
-        if self.servers.name_postgres() {
-            problems.push(
-                "DATABASE_URL or POSTGRES_* is set, and this version has no PostgreSQL store yet: unset them to keep \
-                 everything in SQLite in DATA_DIR"
-                    .to_owned(),
-            );
-        }
+        problems.extend(self.database().err());
         problems
     }
 
@@ -323,14 +294,15 @@ impl Settings {
         }
     }
 
-    /// How the hashing lane is built.
+    /// How the hashing lane is built, for hashes of `default` unless the settings say which.
     #[must_use]
-    pub fn hasher(&self) -> HasherSettings {
+    pub fn hasher(&self, default: PasswordScheme) -> HasherSettings {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         HasherSettings {
             scheme: match self.password_scheme {
-                PasswordSchemeName::Argon2id => PasswordScheme::Argon2id,
-                PasswordSchemeName::Bcrypt => PasswordScheme::Bcrypt,
+                Some(PasswordSchemeName::Argon2id) => PasswordScheme::Argon2id,
+                Some(PasswordSchemeName::Bcrypt) => PasswordScheme::Bcrypt,
+                None => default,
             },
             threads: self.hash_threads.map_or(cores, usize::from),
             deadline: self.hash_deadline,

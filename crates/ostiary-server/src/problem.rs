@@ -29,6 +29,10 @@ pub enum Problem {
     ContactTaken(ContactKind),
     /// No such group is open to registration.
     GroupNotFound(String),
+    /// A directory of accounts that Ostiary did not make refused, in these words.
+    DirectoryRefused(String),
+    /// The directory of accounts has no function for this; its name and arguments.
+    FunctionMissing(&'static str),
     /// The login or the password is wrong.
     InvalidCredentials,
     /// The refresh token is not good.
@@ -56,6 +60,7 @@ impl Problem {
             Self::PasswordRequired
             | Self::ContactTaken(_)
             | Self::GroupNotFound(_)
+            | Self::DirectoryRefused(_)
             | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
             Self::InvalidCredentials | Self::InvalidRefreshToken => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -63,6 +68,7 @@ impl Problem {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::FunctionMissing(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -73,6 +79,8 @@ impl Problem {
             Self::PasswordRequired => "Password is required for now".into(),
             Self::ContactTaken(kind) => format!("{} already exists", kind.as_str()).into(),
             Self::GroupNotFound(name) => format!("Group {name} not found").into(),
+            Self::DirectoryRefused(message) => message.as_str().into(),
+            Self::FunctionMissing(signature) => format!("The database has no function {signature}").into(),
             Self::InvalidCredentials => "Invalid credentials".into(),
             Self::InvalidRefreshToken => "Invalid refresh token".into(),
             Self::NotFound => "Not Found".into(),
@@ -128,10 +136,17 @@ impl From<HasherError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(error = error.with_causes(), "a request failed in the store");
         match error {
-            StoreError::Unavailable(_) => Self::Unavailable(Duration::from_secs(1)),
-            StoreError::Failed(_) => Self::Internal,
+            StoreError::Refused(message) => Self::DirectoryRefused(message),
+            StoreError::FunctionMissing(signature) => Self::FunctionMissing(signature),
+            StoreError::Unavailable(_) => {
+                tracing::error!(error = error.with_causes(), "a request failed in the store");
+                Self::Unavailable(Duration::from_secs(1))
+            }
+            StoreError::Failed(_) => {
+                tracing::error!(error = error.with_causes(), "a request failed in the store");
+                Self::Internal
+            }
         }
     }
 }

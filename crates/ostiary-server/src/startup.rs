@@ -1,20 +1,27 @@
 //! From settings to a server that can serve.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use ostiary_core::{
     Ostiary,
     clock::{Clock, SystemClock},
     contact::ContactRules,
     hasher::Hasher,
     keys::{Keys, KeysError},
+    password::PasswordScheme,
     refresh_token::RefreshTokenKeys,
-    store::{Accounts, KnownSecret, Store, StoreError},
+    secret::SecretFingerprint,
+    store::{Store, StoreError},
 };
-use ostiary_store::sqlite::{OpenError, SqliteStore};
+use ostiary_store::{
+    postgres::{self, PostgresStore},
+    sqlite::{self, SqliteStore},
+};
 
 use crate::config::{
     Settings,
+    database::DatabaseSettings,
     server_secret::{self, SecretError, SecretSource},
 };
 
@@ -24,22 +31,30 @@ pub enum StartError {
     /// The server's secret.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The database.
+    /// The embedded database.
     #[error(transparent)]
-    Database(#[from] OpenError),
+    Sqlite(#[from] sqlite::OpenError),
+    /// The PostgreSQL database.
+    #[error(transparent)]
+    Postgres(#[from] postgres::OpenError),
     /// The signing keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
     /// The database again, once it was open.
-    #[error(transparent)]
+    #[error("{}", .0.with_causes())]
     Store(#[from] StoreError),
     /// The database was used with a secret that is not there any more.
     #[error(
-        "the database {} was used with a secret that is not set now: give the same SECRET_KEY, JWT_SECRET_KEY or \
-         secret.key as before; or set a new SECRET_KEY, which ends all sessions", .0.display()
+        "the database {0} was used with a secret that is not set now: give the same SECRET_KEY, JWT_SECRET_KEY or \
+         secret.key as before; or set a new SECRET_KEY, which ends all sessions"
     )]
-    SecretMissing(PathBuf),
-    /// There is no way to sign access tokens; the command line has said so before.
+    SecretMissing(String),
+    /// Another node has started with another secret at the same time.
+    #[error(
+        "another node has just started on the database {0} with another secret: give all nodes the same SECRET_KEY"
+    )]
+    SecretDiffers(String),
+    /// The settings contradict each other; the command line has said so before.
     #[error("{0}")]
     Settings(String),
 }
@@ -50,22 +65,28 @@ pub struct Started {
     pub ostiary: Ostiary,
     /// Where the server's secret came from.
     pub secret: SecretSource,
-    /// Where the database is.
-    pub database: PathBuf,
+    /// Where and what the database is: `/data/ostiary.db (SQLite)`.
+    pub database: String,
 }
 
-/// Where the embedded database of these settings is.
-#[must_use]
-pub fn database_path(settings: &Settings) -> PathBuf {
-    settings.data_dir.join("ostiary.db")
+/// A store that is open, and what depends on which it is.
+struct Opened {
+    store: Arc<dyn Store>,
+    /// The clock that all of its nodes go by.
+    clock: Arc<dyn Clock>,
+    /// How new passwords are hashed unless the settings say so.
+    password_scheme: PasswordScheme,
+    description: String,
+    /// What was applied to its schema now.
+    applied: Vec<String>,
 }
 
-/// Opens or makes everything that `settings` name, by the system's clock.
+/// Opens or makes everything that `settings` name, by the clock of the store.
 ///
 /// # Errors
 /// If anything cannot be used; then nothing is half made.
 pub async fn start(settings: &Settings) -> Result<Started, StartError> {
-    start_with_clock(settings, Arc::new(SystemClock)).await
+    start_by(settings, None).await
 }
 
 /// [`start`] by another clock; for tests.
@@ -73,40 +94,104 @@ pub async fn start(settings: &Settings) -> Result<Started, StartError> {
 /// # Errors
 /// As [`start`].
 pub async fn start_with_clock(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Started, StartError> {
+    start_by(settings, Some(clock)).await
+}
+
+async fn start_by(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Result<Started, StartError> {
     let method = settings.signing_method().map_err(StartError::Settings)?;
     // A secret that cannot be used is found before anything is made.
     server_secret::find(settings)?;
-    server_secret::make_data_dir(&settings.data_dir)?;
-    let database = database_path(settings);
-    let store = SqliteStore::open(&database)?;
+    let Opened { store, clock: own_clock, password_scheme, description, applied } = open(settings).await?;
+    if !applied.is_empty() {
+        tracing::info!(?applied, "the schema of the database was brought up to date");
+    }
+    let clock = clock.unwrap_or(own_clock);
     let known = store.secret_fingerprint().await?;
     // Looked for again: another server that starts at the same time may have made it, and remembered it.
     let (secret, source) = match server_secret::find(settings)? {
         Some(found) => found,
         // A new secret would silently end every session of a database that was used with another one.
-        None if known.is_some() => return Err(StartError::SecretMissing(database)),
-        None => server_secret::make(settings)?,
+        None if known.is_some() => return Err(StartError::SecretMissing(description)),
+        None => {
+            server_secret::make_data_dir(&settings.data_dir)?;
+            server_secret::make(settings)?
+        }
     };
-    let keys = Keys::open(&method, &secret, &store, clock.now()).await?;
+    // Keys that were sealed under another secret do not open, and that one stays remembered.
+    let keys = Keys::open(&method, &secret, &*store, clock.now()).await?;
     let fingerprint = secret.fingerprint();
     if known != Some(fingerprint) {
-        if known.is_some() {
-            tracing::warn!(
-                "the server's secret is another than this database was used with: all earlier sessions have ended"
-            );
-        }
-        store.remember_secret(fingerprint, clock.now()).await?;
+        remember(&*store, known, fingerprint, clock.now(), &description).await?;
     }
     store.ensure_groups(&settings.registration_groups, clock.now()).await?;
-    let store: Arc<dyn Store> = Arc::new(store);
     let ostiary = Ostiary {
         store,
         clock,
-        hasher: Hasher::start(settings.hasher()),
+        hasher: Hasher::start(settings.hasher(password_scheme)),
         keys,
         refresh_tokens: RefreshTokenKeys::derive(&secret),
         contacts: ContactRules::new(settings.default_region),
         policy: settings.policy(),
     };
-    Ok(Started { ostiary, secret: source, database })
+    Ok(Started { ostiary, secret: source, database: description })
+}
+
+/// Opens the store that the settings name, and brings its schema up to date.
+async fn open(settings: &Settings) -> Result<Opened, StartError> {
+    match settings.database().map_err(StartError::Settings)? {
+        DatabaseSettings::Sqlite(path) => {
+            server_secret::make_data_dir(&settings.data_dir)?;
+            let store = SqliteStore::open(&path)?;
+            let path = path.canonicalize().unwrap_or(path);
+            Ok(Opened {
+                store: Arc::new(store),
+                clock: Arc::new(SystemClock),
+                password_scheme: PasswordScheme::Argon2id,
+                description: format!("{} (SQLite)", path.display()),
+                applied: Vec::new(),
+            })
+        }
+        DatabaseSettings::Postgres(database) => {
+            let store = PostgresStore::open(&database, settings.database.db_wait).await?;
+            let is_foreign = store.has_foreign_directory();
+            let adopted = if is_foreign { ", with an adopted directory of accounts" } else { "" };
+            Ok(Opened {
+                clock: store.clock(),
+                // Whoever made the directory reads its hashes too.
+                password_scheme: if is_foreign { PasswordScheme::Bcrypt } else { PasswordScheme::Argon2id },
+                description: format!("{} (PostgreSQL{adopted})", database.describe()),
+                applied: store.applied().to_vec(),
+                store: Arc::new(store),
+            })
+        }
+    }
+}
+
+/// Brings the schema of the store up to date and does nothing else. Says where the store is, and what was
+/// applied.
+///
+/// # Errors
+/// As [`start`].
+pub async fn migrate(settings: &Settings) -> Result<(String, Vec<String>), StartError> {
+    open(settings).await.map(|opened| (opened.description, opened.applied))
+}
+
+/// Lets the store know the secret that it is used with from now on.
+async fn remember(
+    store: &dyn Store,
+    known: Option<SecretFingerprint>,
+    fingerprint: SecretFingerprint,
+    now: Timestamp,
+    database: &str,
+) -> Result<(), StartError> {
+    if store.remember_secret(known, fingerprint, now).await? {
+        if known.is_some() {
+            tracing::warn!(
+                "the server's secret is another than this database was used with: all earlier sessions have ended"
+            );
+        }
+    } else if store.secret_fingerprint().await? != Some(fingerprint) {
+        return Err(StartError::SecretDiffers(database.to_owned()));
+    }
+    Ok(())
 }

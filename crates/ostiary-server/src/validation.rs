@@ -17,6 +17,9 @@ const SECRET_MEMBERS: &[&str] = &["password"];
 /// JSON objects that are stored may nest this deep.
 const MAX_DEPTH: usize = 16;
 
+/// Numbers that are stored may have exponents of this size: twice those of a 64-bit float, and more.
+const MAX_EXPONENT: i32 = 1_000;
+
 /// Why a required member is there once [`Form::finish`] has found nothing wrong.
 pub const COMPLETE: &str = "a form without errors has all that was required";
 
@@ -291,7 +294,7 @@ fn without_secrets(value: &Value) -> Value {
     }
 }
 
-/// What both stores can keep: PostgreSQL's `jsonb` has no NUL character.
+/// What both stores can keep: PostgreSQL's `jsonb` has no NUL character, and writes numbers out in full.
 fn storable(object: &Map<String, Value>) -> Result<(), Fault> {
     fn check(value: &Value, depth: usize) -> Result<(), Fault> {
         match value {
@@ -304,7 +307,18 @@ fn storable(object: &Map<String, Value>) -> Result<(), Fault> {
                 check(value, depth + 1)
             }),
             Value::String(text) => check_text(text),
-            _ => Ok(()),
+            Value::Number(number) => check_number(number.as_str()),
+            Value::Null | Value::Bool(_) => Ok(()),
+        }
+    }
+    fn check_number(digits: &str) -> Result<(), Fault> {
+        let Some((_, exponent)) = digits.split_once(['e', 'E']) else { return Ok(()) };
+        match exponent.parse::<i32>() {
+            Ok(exponent) if exponent.abs() <= MAX_EXPONENT => Ok(()),
+            _ => Err(Fault::new(
+                "number_out_of_range",
+                format!("Input should have numbers with exponents of at most {MAX_EXPONENT}"),
+            )),
         }
     }
     fn check_text(text: &str) -> Result<(), Fault> {

@@ -1,5 +1,6 @@
 //! The stores: the traits of [`ostiary_core::store`], kept by a database.
 //!
-//! [`sqlite`] is embedded and needs nothing. PostgreSQL takes its place beside it.
+//! [`sqlite`] is embedded and needs nothing; [`postgres`] is a server that several nodes share.
 
+pub mod postgres;
 pub mod sqlite;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{NewSession, StoreError};
 use crate::{
     audit::AuditEvent,
-    contact::{CanonicalContact, Contact, ContactKind},
+    contact::{Contact, ContactKind},
     id::UserId,
     password::PasswordHash,
 };
@@ -15,7 +15,7 @@ use crate::{
 /// The directory of accounts.
 #[async_trait]
 pub trait Accounts: Send + Sync {
-    /// Makes an account and opens its first session: both, or neither.
+    /// Makes an account and opens its user's first session: both, or neither.
     ///
     /// # Errors
     /// If the store fails.
@@ -26,16 +26,17 @@ pub trait Accounts: Send + Sync {
         event: AuditEvent,
     ) -> Result<RegisterOutcome, StoreError>;
 
-    /// The active user whose contact this is.
+    /// The active user whose contact this is. A directory that Ostiary did not make may know a username as
+    /// it was typed.
     ///
     /// # Errors
     /// If the store fails.
-    async fn find_credentials(&self, contact: &CanonicalContact) -> Result<Option<Credentials>, StoreError>;
+    async fn find_credentials(&self, contact: &Contact) -> Result<Option<Credentials>, StoreError>;
 
     /// Puts `new` in the place of a user's password hash if that is still `old`; says whether it was.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If the store fails, or its directory has no way to do it.
     async fn replace_password_hash(
         &self,
         user_id: UserId,
@@ -43,7 +44,8 @@ pub trait Accounts: Send + Sync {
         new: &PasswordHash,
     ) -> Result<bool, StoreError>;
 
-    /// Makes the groups that are not there yet.
+    /// Makes the groups that are not there yet. The groups of a directory that Ostiary did not make are its
+    /// own affair.
     ///
     /// # Errors
     /// If the store fails.
@@ -53,7 +55,7 @@ pub trait Accounts: Send + Sync {
 /// An account to be made.
 #[derive(Debug, Clone)]
 pub struct NewAccount {
-    /// Its id.
+    /// Its id, unless the directory gives it another.
     pub id: UserId,
     /// The names by which its user is found; at most one of each kind.
     pub contacts: Vec<Contact>,
@@ -70,8 +72,8 @@ pub struct NewAccount {
 /// What came of a registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegisterOutcome {
-    /// The account and its session are there.
-    Registered,
+    /// The account and its session are there; this is the user's id.
+    Registered(UserId),
     /// A contact belongs to another account; the first such in the order they were given.
     ContactTaken(ContactKind),
     /// There is no such group.

@@ -15,10 +15,14 @@ pub trait KnownSecret: Send + Sync {
     /// If the store fails.
     async fn secret_fingerprint(&self) -> Result<Option<SecretFingerprint>, StoreError>;
 
-    /// Remembers another.
+    /// Remembers `fingerprint` in the place of `known`; says whether that was still what the store knew.
     ///
     /// # Errors
     /// If the store fails.
-    async fn remember_secret(&self, fingerprint: SecretFingerprint, now: Timestamp)
-    -> Result<(), StoreError>;
+    async fn remember_secret(
+        &self,
+        known: Option<SecretFingerprint>,
+        fingerprint: SecretFingerprint,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 }

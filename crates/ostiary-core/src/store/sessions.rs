@@ -7,7 +7,7 @@ use super::StoreError;
 use crate::{
     audit::{AuditEvent, Client},
     id::{SessionId, UserId},
-    refresh_token::{Generation, SessionSecretHash},
+    refresh_token::{ForeignTokenHash, Generation, SessionSecretHash},
 };
 
 /// The sessions of all users.
@@ -17,7 +17,12 @@ pub trait Sessions: Send + Sync {
     ///
     /// # Errors
     /// If the store fails.
-    async fn open_session(&self, session: NewSession, event: AuditEvent) -> Result<OpenOutcome, StoreError>;
+    async fn open_session(
+        &self,
+        user_id: UserId,
+        session: NewSession,
+        event: AuditEvent,
+    ) -> Result<OpenOutcome, StoreError>;
 
     /// Spends a generation of a session, or says why not. A generation that was spent before its
     /// immediate successor within the grace period is answered as it was the first time; one that was
@@ -31,6 +36,20 @@ pub trait Sessions: Send + Sync {
         on_reuse: AuditEvent,
     ) -> Result<RotateOutcome, StoreError>;
 
+    /// Spends a refresh token that the replaced service issued, and opens a session in its place; both, or
+    /// neither. The token is to the session what a spent generation is: presented again within the grace
+    /// period it is answered as it was the first time, while nobody has used the answer; otherwise it
+    /// revokes the session, and `on_reuse` is written in the same step.
+    ///
+    /// # Errors
+    /// If the store fails. The exchange may have happened: repeating it is safe.
+    async fn exchange_token(
+        &self,
+        exchange: Exchange,
+        event: AuditEvent,
+        on_reuse: AuditEvent,
+    ) -> Result<ExchangeOutcome, StoreError>;
+
     /// Ends a session.
     ///
     /// # Errors
@@ -43,13 +62,11 @@ pub trait Sessions: Send + Sync {
     ) -> Result<RevokeOutcome, StoreError>;
 }
 
-/// A session to be opened. Its generation is [`Generation::FIRST`].
+/// A session to be opened, for the user that the method says. Its generation is [`Generation::FIRST`].
 #[derive(Debug, Clone)]
 pub struct NewSession {
     /// Its id.
     pub id: SessionId,
-    /// Whose it is.
-    pub user_id: UserId,
     /// The hash of the secret that its tokens carry.
     pub secret_hash: SessionSecretHash,
     /// When it is opened.
@@ -130,6 +147,30 @@ pub enum Refusal {
     Expired,
     /// The user is gone or disabled.
     UserDisabled,
+}
+
+/// A request to open a session for a refresh token that the replaced service issued.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// What that service kept of the token.
+    pub token_hash: ForeignTokenHash,
+    /// The session to be opened, for the user whose token it is. Its id is a function of the token.
+    pub session: NewSession,
+    /// How long after the exchange the same request is answered the same way.
+    pub grace: SignedDuration,
+}
+
+/// What came of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExchangeOutcome {
+    /// The token was spent now, and the session is open.
+    Opened(UserId),
+    /// It was spent a moment ago; the session's first generation is good still. Nothing was written.
+    Repeated(UserId),
+    /// It was spent longer ago, or its session has been refreshed since: the session is revoked.
+    Reused(UserId),
+    /// There is no such token, it has expired or was spent elsewhere, or its user is gone or disabled.
+    Refused,
 }
 
 /// Why a session was ended.

@@ -1,17 +1,18 @@
 //! `ostiary doctor`
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
-use ostiary_store::sqlite;
+use ostiary_core::password::PasswordScheme;
+use ostiary_store::{
+    postgres::{self, PostgresReport, PostgresSettings},
+    sqlite,
+};
 
 use super::{
     paint::{self, Paint},
     serve,
 };
-use crate::{
-    config::{Settings, server_secret},
-    startup,
-};
+use crate::config::{Settings, database::DatabaseSettings, server_secret};
 
 /// A finding: what was looked at, what is there, and whether that is well.
 type Finding = (&'static str, Result<String, String>);
@@ -31,7 +32,10 @@ pub(super) fn run(settings: &Settings, no_color: bool) -> ExitCode {
 
 fn examine(settings: &Settings) -> Vec<Finding> {
     let policy = settings.policy();
-    vec![
+    let database = database(settings);
+    let is_adopted = database.iter().any(|(name, _)| *name == "function");
+    let hasher = settings.hasher(if is_adopted { PasswordScheme::Bcrypt } else { PasswordScheme::Argon2id });
+    let mut findings = vec![
         ("listen", Ok(format!("{}:{}", settings.host, settings.port))),
         ("tokens", tokens(settings)),
         ("secret", secret(settings)),
@@ -49,15 +53,13 @@ fn examine(settings: &Settings) -> Vec<Finding> {
             "passwords",
             Ok(format!(
                 "{:?}, {} threads, at least {} characters, zxcvbn score at least {}",
-                settings.hasher().scheme,
-                settings.hasher().threads,
-                policy.password.min_chars,
-                policy.password.min_score
+                hasher.scheme, hasher.threads, policy.password.min_chars, policy.password.min_score
             )),
         ),
         ("phones", Ok(format!("without a country code: {}", settings.default_region))),
-        ("database", database(settings)),
-    ]
+    ];
+    findings.extend(database);
+    findings
 }
 
 fn tokens(settings: &Settings) -> Result<String, String> {
@@ -75,12 +77,25 @@ fn secret(settings: &Settings) -> Result<String, String> {
     }
 }
 
-fn database(settings: &Settings) -> Result<String, String> {
-    let path = startup::database_path(settings);
+/// The database, and what of its directory of accounts is there.
+fn database(settings: &Settings) -> Vec<Finding> {
+    match settings.database() {
+        Ok(DatabaseSettings::Sqlite(path)) => vec![("database", sqlite_database(&path))],
+        Ok(DatabaseSettings::Postgres(database)) => {
+            match super::block_on(async { Ok(postgres::examine(&database).await?) }).flatten() {
+                Ok(report) => postgres_database(&database, &report),
+                Err(error) => vec![("database", Err(format!("{error:#}")))],
+            }
+        }
+        Err(problem) => vec![("database", Err(problem))],
+    }
+}
+
+fn sqlite_database(path: &Path) -> Result<String, String> {
     if !path.exists() {
         return Ok(format!("{}: none yet, made on the first start", path.display()));
     }
-    let report = sqlite::examine(&path).map_err(|error| error.to_string())?;
+    let report = sqlite::examine(path).map_err(|error| error.to_string())?;
     let facts = format!(
         "{} (SQLite {}, schema {} of {}, {} users, {} sessions)",
         path.display(),
@@ -97,4 +112,36 @@ fn database(settings: &Settings) -> Result<String, String> {
         return Err(format!("{facts} was made by a newer version of Ostiary: start that version"));
     }
     Ok(facts)
+}
+
+fn postgres_database(settings: &PostgresSettings, report: &PostgresReport) -> Vec<Finding> {
+    let schema: Vec<_> =
+        report.schema.iter().map(|(part, applied, known)| format!("{part} {applied} of {known}")).collect();
+    let sessions = report.sessions.map_or_else(|| "none yet".to_owned(), |count| count.to_string());
+    let facts = format!(
+        "{} as {} (PostgreSQL {}, schema {}, sessions {sessions})",
+        settings.describe(),
+        report.role,
+        report.server,
+        schema.join(", ")
+    );
+    let mut findings = vec![("database", Ok(facts))];
+    if !report.missing_rights.is_empty() {
+        let missing = report.missing_rights.join(", ");
+        findings.push(("rights", Err(format!("the role {} lacks: {missing}", report.role))));
+    }
+    match &report.directory {
+        None => findings.push(("accounts", Ok("Ostiary's own".to_owned()))),
+        Some(functions) => {
+            findings.push((
+                "accounts",
+                Ok("adopted: reached through functions that Ostiary did not make".to_owned()),
+            ));
+            findings.extend(functions.iter().map(|(function, is_there)| {
+                let state = if *is_there { "found  " } else { "missing" };
+                ("function", Ok(format!("{state} {} ({})", function.signature, function.gives)))
+            }));
+        }
+    }
+    findings
 }

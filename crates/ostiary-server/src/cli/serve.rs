@@ -21,14 +21,7 @@ use crate::{
 pub(super) fn run(settings: &Settings, no_color: bool) -> ExitCode {
     let start = Instant::now();
     telemetry::start(settings.log_format, settings.log_level.clone(), no_color);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            paint::failure(no_color, &format!("the system gives no threads: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(serve(settings, no_color, start)) {
+    match super::block_on(serve(settings, no_color, start)).flatten() {
         Ok(code) => code,
         Err(error) => {
             // For the operator at the terminal, and for whoever reads only the log.
@@ -115,7 +108,6 @@ fn announce(settings: &Settings, address: SocketAddr, started: &Started, no_colo
     let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     let base = format!("http://{host}:{}", address.port());
-    let database = started.database.canonicalize().unwrap_or_else(|_| started.database.clone());
     let algorithm = started.ostiary.keys.algorithm();
     let took = start.elapsed().as_millis();
     if settings.log_format.is_text() {
@@ -126,7 +118,7 @@ fn announce(settings: &Settings, address: SocketAddr, started: &Started, no_colo
         ));
         paint::fact(paint, "Service", &format!("{base}/api/v1/auth"));
         paint::fact(paint, "Docs", &format!("{base}/docs, {base}/redoc"));
-        paint::fact(paint, "Data", &format!("{} (SQLite)", database.display()));
+        paint::fact(paint, "Data", &started.database);
         paint::fact(paint, "Tokens", &tokens(&algorithm, &base));
         paint::fact(paint, "Secret", &describe(&started.secret));
         paint::note("Stop it with Ctrl-C.");
@@ -134,14 +126,14 @@ fn announce(settings: &Settings, address: SocketAddr, started: &Started, no_colo
         tracing::info!(
             service = %format!("{base}/api/v1/auth"),
             docs = %format!("{base}/docs"),
-            data = %database.display(),
+            data = started.database,
             tokens = algorithm,
             version = env!("CARGO_PKG_VERSION"),
             milliseconds = u64::try_from(took).unwrap_or(u64::MAX),
             "ready"
         );
     }
-    if settings.servers.redis_host.is_some() {
+    if settings.redis.redis_host.is_some() {
         tracing::info!("REDIS_HOST is set; this version keeps nothing in Redis");
     }
 }

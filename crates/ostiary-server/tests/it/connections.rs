@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::Server;
+use crate::support::{On, Server};
 
 const HEAD: &str = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
 
@@ -34,9 +35,10 @@ async fn answer(stream: &mut TcpStream) -> String {
     text
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_body_that_never_ends_gets_408() {
-    let server = Server::start_with(&[("BODY_TIMEOUT", "0.2")]).await;
+async fn a_body_that_never_ends_gets_408(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start_with(on, &[("BODY_TIMEOUT", "0.2")]).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(format!("{HEAD}content-length: 100\r\n\r\n{{").as_bytes()).await.unwrap();
     let (text, _) = until_closed(&mut stream).await;
@@ -44,9 +46,10 @@ async fn a_body_that_never_ends_gets_408() {
     assert!(text.contains("connection: close"), "{text}");
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_body_that_breaks_off_harms_nobody() {
-    let server = Server::start().await;
+async fn a_body_that_breaks_off_harms_nobody(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     for _ in 0..20 {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(format!("{HEAD}content-length: 100\r\n\r\n{{").as_bytes()).await.unwrap();
@@ -55,9 +58,10 @@ async fn a_body_that_breaks_off_harms_nobody() {
 }
 
 /// A byte now and then does not keep a head alive.
+#[rstest]
 #[tokio::test]
-async fn a_head_that_comes_slowly_is_cut_off() {
-    let server = Server::start_with(&[("HEADER_TIMEOUT", "0.3"), ("IDLE_TIMEOUT", "30")]).await;
+async fn a_head_that_comes_slowly_is_cut_off(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start_with(on, &[("HEADER_TIMEOUT", "0.3"), ("IDLE_TIMEOUT", "30")]).await;
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     let (text, took) = until_closed(&mut silent).await;
     assert!(text.is_empty() && took >= Duration::from_millis(250), "{text} {took:?}");
@@ -85,9 +89,12 @@ async fn a_head_that_comes_slowly_is_cut_off() {
 }
 
 /// An idle connection may rest longer than a head may take.
+#[rstest]
 #[tokio::test]
-async fn an_idle_connection_is_kept_for_the_next_request_and_closed_at_its_time() {
-    let server = Server::start_with(&[("HEADER_TIMEOUT", "0.2"), ("IDLE_TIMEOUT", "3")]).await;
+async fn an_idle_connection_is_kept_for_the_next_request_and_closed_at_its_time(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let server = Server::start_with(on, &[("HEADER_TIMEOUT", "0.2"), ("IDLE_TIMEOUT", "3")]).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let request = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
     for _ in 0..3 {
@@ -107,18 +114,20 @@ async fn an_idle_connection_is_kept_for_the_next_request_and_closed_at_its_time(
     assert!(took >= Duration::from_millis(2500), "{took:?}");
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_request_that_takes_too_long_gets_503() {
-    let server = Server::start_with(&[("REQUEST_TIMEOUT", "0.2"), ("BODY_TIMEOUT", "5")]).await;
+async fn a_request_that_takes_too_long_gets_503(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start_with(on, &[("REQUEST_TIMEOUT", "0.2"), ("BODY_TIMEOUT", "5")]).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(format!("{HEAD}content-length: 100\r\n\r\n{{").as_bytes()).await.unwrap();
     let (text, _) = until_closed(&mut stream).await;
     assert!(text.starts_with("HTTP/1.1 503 ") && text.contains("retry-after: 1"), "{text}");
 }
 
+#[rstest]
 #[tokio::test]
-async fn connections_over_the_limit_wait_for_their_turn() {
-    let server = Server::start_with(&[("MAX_CONNECTIONS", "2")]).await;
+async fn connections_over_the_limit_wait_for_their_turn(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start_with(on, &[("MAX_CONNECTIONS", "2")]).await;
     let first = TcpStream::connect(server.address).await.unwrap();
     let _second = TcpStream::connect(server.address).await.unwrap();
     let mut third = TcpStream::connect(server.address).await.unwrap();
@@ -129,9 +138,10 @@ async fn connections_over_the_limit_wait_for_their_turn() {
     assert!(answer(&mut third).await.starts_with("HTTP/1.1 200 "));
 }
 
+#[rstest]
 #[tokio::test]
-async fn several_requests_in_one_packet_are_answered_in_turn() {
-    let server = Server::start().await;
+async fn several_requests_in_one_packet_are_answered_in_turn(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let request = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
     let last = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -141,9 +151,10 @@ async fn several_requests_in_one_packet_are_answered_in_turn() {
 }
 
 /// Stopping: what is in flight finishes, new connections are refused, idle ones are closed.
+#[rstest]
 #[tokio::test]
-async fn stopping_finishes_what_is_in_flight() {
-    let server = Server::start().await;
+async fn stopping_finishes_what_is_in_flight(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     server.register("anna").await;
     let (address, stopping) = (server.address, server.stopping());
     let body = json!({"login": "anna", "password": "correct horse"}).to_string();
@@ -167,9 +178,12 @@ async fn stopping_finishes_what_is_in_flight() {
     assert!(stopped.await.unwrap().0, "all requests finished");
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_request_that_does_not_finish_is_cut_off_at_the_drain_time_out() {
-    let server = Server::start_with(&[("DRAIN_TIMEOUT", "0.2")]).await;
+async fn a_request_that_does_not_finish_is_cut_off_at_the_drain_time_out(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let server = Server::start_with(on, &[("DRAIN_TIMEOUT", "0.2")]).await;
     let mut stuck = TcpStream::connect(server.address).await.unwrap();
     stuck.write_all(format!("{HEAD}content-length: 100\r\n\r\n").as_bytes()).await.unwrap();
     assert_eq!(server.get("/livez").await.status(), 200);

@@ -10,7 +10,7 @@ use reqwest::{Method, Response};
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::support::{JWT_SECRET, Server};
+use crate::support::{JWT_SECRET, On, Server};
 
 fn scenarios() -> Vec<Value> {
     serde_json::from_str(include_str!("../contract/cases.json")).unwrap()
@@ -51,9 +51,12 @@ fn scenarios() -> Vec<Value> {
 #[case("other content types")]
 #[case("methods and paths that do not exist")]
 #[tokio::test]
-async fn the_contract_holds_for(#[case] name: &str) {
+async fn the_contract_holds_for(
+    #[case] name: &str,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer, On::Adopted)] on: On,
+) {
     let scenario = scenarios().into_iter().find(|scenario| scenario["scenario"] == name).unwrap();
-    let server = Server::start().await;
+    let server = Server::start(on).await;
     let mut saved = HashMap::new();
     for (number, step) in scenario["steps"].as_array().unwrap().iter().enumerate() {
         take(&server, step, &mut saved)

@@ -1,11 +1,12 @@
 //! The OpenAPI document and the pages that show it.
 
+use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::Server;
+use crate::support::{On, Server};
 
 async fn document() -> Value {
-    Server::start().await.get("/openapi.json").await.json().await.unwrap()
+    Server::start(On::Sqlite).await.get("/openapi.json").await.json().await.unwrap()
 }
 
 #[tokio::test]
@@ -51,9 +52,10 @@ async fn the_schemas_have_the_constraints_that_validation_holds_to() {
 }
 
 /// Every address that a page loads is one of the server's own, and is there.
+#[rstest]
 #[tokio::test]
-async fn the_pages_work_without_any_address_but_the_servers() {
-    let server = Server::start().await;
+async fn the_pages_work_without_any_address_but_the_servers(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     for page in ["/docs", "/redoc"] {
         let answer = server.get(page).await;
         assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
@@ -80,9 +82,10 @@ async fn the_pages_work_without_any_address_but_the_servers() {
     assert_eq!(server.get("/docs/nothing.js").await.status(), 404);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_slash_at_the_end_is_sent_to_the_page() {
-    let server = Server::start().await;
+async fn a_slash_at_the_end_is_sent_to_the_page(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     for (path, location) in
         [("/docs/", "/docs"), ("/openapi.json/?x=1", "/openapi.json?x=1"), ("/redoc///", "/redoc")]
     {

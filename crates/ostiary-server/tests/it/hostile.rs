@@ -4,6 +4,7 @@
 use axum::{Router, body::Body, http::Request, routing::get};
 use ostiary_server::{app::App, middleware, startup};
 use reqwest::StatusCode;
+use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,7 +12,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::support::{Server, refusal, registration, settings};
+use crate::support::{On, Server, refusal, registration, settings};
 
 const ENDPOINTS: [&str; 3] = ["/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/register"];
 
@@ -19,9 +20,10 @@ fn nested(levels: usize) -> String {
     format!("{}{}", "[".repeat(levels), "]".repeat(levels))
 }
 
+#[rstest]
 #[tokio::test]
-async fn strange_bodies_get_a_validation_error_or_a_refusal() {
-    let server = Server::start().await;
+async fn strange_bodies_get_a_validation_error_or_a_refusal(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     let bodies = [
         r#"{"login": "a\u0000b", "password": "a\u0000b", "refresh_token": "\u0000"}"#.to_owned(),
         r#"{"login": "\ud800", "password": "x"}"#.to_owned(),
@@ -55,17 +57,19 @@ async fn strange_bodies_get_a_validation_error_or_a_refusal() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn of_duplicate_members_the_last_counts() {
-    let server = Server::start().await;
+async fn of_duplicate_members_the_last_counts(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     server.register("anna").await;
     let body = r#"{"login": "nobody", "password": 1, "login": "anna", "password": "correct horse"}"#;
     assert_eq!(server.post_raw("/api/v1/auth/login", body).await.status(), 200);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_profile_takes_any_json_that_both_stores_can_keep() {
-    let server = Server::start().await;
+async fn a_profile_takes_any_json_that_both_stores_can_keep(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     let with_profile = |name: &str, profile: Value| {
         let mut body = registration(name);
         body["profile"] = profile;
@@ -86,6 +90,7 @@ async fn a_profile_takes_any_json_that_both_stores_can_keep() {
         (too_deep, "nesting_too_deep"),
         (json!({"a": {"b": "x\u{0}"}}), "null_character"),
         (json!({"x\u{0}": 1}), "null_character"),
+        (serde_json::from_str(r#"{"x": [1e1001]}"#).unwrap(), "number_out_of_range"),
     ] {
         let answer = server.post("/api/v1/auth/register", &with_profile("refused", profile)).await;
         let (status, body) = refusal(answer).await;
@@ -93,9 +98,10 @@ async fn a_profile_takes_any_json_that_both_stores_can_keep() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn no_validation_error_repeats_a_password() {
-    let server = Server::start().await;
+async fn no_validation_error_repeats_a_password(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     let secret = "a-password-that-is-nowhere-to-be-seen";
     for body in [
         json!({ "password": secret }),
@@ -112,9 +118,10 @@ async fn no_validation_error_repeats_a_password() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn bodies_over_the_limit_get_413_and_are_read_to_their_end() {
-    let server = Server::start().await;
+async fn bodies_over_the_limit_get_413_and_are_read_to_their_end(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     let exact = format!(r#"{{"login": "{}"}}"#, "x".repeat(65_536 - 13));
     assert_eq!(exact.len(), 65_536);
     assert_eq!(server.post_raw("/api/v1/auth/login", exact.clone()).await.status(), 400);
@@ -132,9 +139,12 @@ async fn bodies_over_the_limit_get_413_and_are_read_to_their_end() {
     assert_eq!(answer.status(), 422);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_body_that_is_announced_as_too_large_is_refused_before_it_is_sent() {
-    let server = Server::start().await;
+async fn a_body_that_is_announced_as_too_large_is_refused_before_it_is_sent(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let server = Server::start(on).await;
     let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
     for more in
         ["content-length: 1000000000\r\n\r\n", "content-length: 70000\r\nexpect: 100-continue\r\n\r\n"]
@@ -144,9 +154,10 @@ async fn a_body_that_is_announced_as_too_large_is_refused_before_it_is_sent() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn other_content_types_are_not_taken_for_json() {
-    let server = Server::start().await;
+async fn other_content_types_are_not_taken_for_json(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     for content_type in [
         "text/plain",
         "text/json",
@@ -174,9 +185,10 @@ async fn other_content_types_are_not_taken_for_json() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn strange_paths_are_not_found() {
-    let server = Server::start().await;
+async fn strange_paths_are_not_found(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     for path in [
         "/%",
         "/%zz",
@@ -199,9 +211,12 @@ async fn strange_paths_are_not_found() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn requests_that_are_not_http_are_refused_and_the_server_goes_on() {
-    let server = Server::start().await;
+async fn requests_that_are_not_http_are_refused_and_the_server_goes_on(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let server = Server::start(on).await;
     for bytes in
         ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nbad header\r\n\r\n"]
     {
@@ -215,9 +230,10 @@ async fn requests_that_are_not_http_are_refused_and_the_server_goes_on() {
 }
 
 /// Every class of answer has the headers, and a request id; one that a proxy gave is kept if it is plain.
+#[rstest]
 #[tokio::test]
-async fn every_answer_has_security_headers_and_a_request_id() {
-    let server = Server::start().await;
+async fn every_answer_has_security_headers_and_a_request_id(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
     for path in [
         "/livez",
         "/readyz",

@@ -14,12 +14,16 @@ use std::{
 };
 
 use ostiary_core::clock::ManualClock;
+use ostiary_harness::cell::Cell;
 use ostiary_server::{api, app::App, cli, config::Settings, listener, startup};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+
+mod stores;
+
+pub(crate) use stores::{On, Place, SOMEBODY_ELSES};
 
 pub(crate) const JWT_SECRET: &str = "the secret that all of the tests share";
 
@@ -44,22 +48,26 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) http: reqwest::Client,
-    pub(crate) directory: TempDir,
+    pub(crate) place: Arc<Place>,
     stop: CancellationToken,
     serving: JoinHandle<bool>,
 }
 
 impl Server {
-    pub(crate) async fn start() -> Self {
-        Self::start_with(&[]).await
+    pub(crate) async fn start(on: On) -> Self {
+        Self::start_with(on, &[]).await
     }
 
-    pub(crate) async fn start_with(more: &[(&str, &str)]) -> Self {
-        Self::start_in(TempDir::new().unwrap(), more).await
+    pub(crate) async fn start_with(on: On, more: &[(&str, &str)]) -> Self {
+        Self::start_in(Arc::new(Place::new(on)), more).await
     }
 
-    pub(crate) async fn start_in(directory: TempDir, more: &[(&str, &str)]) -> Self {
-        let settings = settings(directory.path(), more);
+    /// A server, perhaps one of several, on the data of `place`.
+    pub(crate) async fn start_in(place: Arc<Place>, more: &[(&str, &str)]) -> Self {
+        let named = place.settings();
+        let mut all: Vec<_> = named.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        all.extend_from_slice(more);
+        let settings = settings(place.path(), &all);
         let clock = Arc::new(ManualClock::starting_at("2026-11-22T12:00:00Z".parse().unwrap()));
         let started = startup::start_with_clock(&settings, clock.clone()).await.unwrap();
         let app = App::new(started.ostiary, settings.body_limits(), settings.request_timeout);
@@ -68,14 +76,14 @@ impl Server {
         let stop = CancellationToken::new();
         let limits = settings.connection_limits();
         let serving = tokio::spawn(listener::serve(listener, api::router(app), limits, stop.clone()));
-        Self { address, clock, http: http_client(), directory, stop, serving }
+        Self { address, clock, http: http_client(), place, stop, serving }
     }
 
     /// Stops as at a signal; says whether all requests finished, and gives the data back.
-    pub(crate) async fn stop(self) -> (bool, TempDir) {
+    pub(crate) async fn stop(self) -> (bool, Arc<Place>) {
         self.stop.cancel();
         drop(self.http);
-        (self.serving.await.unwrap(), self.directory)
+        (self.serving.await.unwrap(), self.place)
     }
 
     pub(crate) fn stopping(&self) -> CancellationToken {
@@ -115,17 +123,13 @@ impl Server {
     }
 
     /// Looks into the database beside the server.
-    pub(crate) fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
-        self.database().query_row(sql, [], |row| row.get(0)).unwrap()
+    pub(crate) fn query<T: Cell>(&self, sql: &str) -> T {
+        self.place.query(sql)
     }
 
     /// Changes the database beside the server.
     pub(crate) fn execute(&self, sql: &str) {
-        self.database().execute_batch(sql).unwrap();
-    }
-
-    fn database(&self) -> rusqlite::Connection {
-        rusqlite::Connection::open(self.directory.path().join("data/ostiary.db")).unwrap()
+        self.place.execute(sql);
     }
 }
 

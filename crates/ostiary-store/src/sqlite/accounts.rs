@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use ostiary_core::{
     audit::AuditEvent,
-    contact::{CanonicalContact, Contact},
+    contact::Contact,
     id::UserId,
     password::PasswordHash,
     store::{Accounts, Credentials, NewAccount, NewSession, RegisterOutcome, StoreError},
@@ -35,17 +35,18 @@ impl Accounts for SqliteStore {
                     return Ok(RegisterOutcome::GroupNotFound(absent.clone()));
                 }
                 insert_account(connection, &account)?;
-                sessions::insert(connection, &session)?;
+                sessions::insert(connection, account.id, &session)?;
                 audit::record(connection, &event, account.id, session.id)?;
-                Ok(RegisterOutcome::Registered)
+                Ok(RegisterOutcome::Registered(account.id))
             })
             .await
     }
 
-    async fn find_credentials(&self, contact: &CanonicalContact) -> Result<Option<Credentials>, StoreError> {
+    async fn find_credentials(&self, contact: &Contact) -> Result<Option<Credentials>, StoreError> {
         let sql = "select users.id, users.password_hash
                    from contacts join users on users.id = contacts.user_id
                    where contacts.value = ?1 and contacts.kind = ?2 and users.active = 1";
+        let contact = contact.canonical();
         self.readers.read(|connection| {
             connection
                 .prepare_cached(sql)?

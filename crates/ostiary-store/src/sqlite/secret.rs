@@ -22,14 +22,19 @@ impl KnownSecret for SqliteStore {
 
     async fn remember_secret(
         &self,
+        known: Option<SecretFingerprint>,
         fingerprint: SecretFingerprint,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let sql = "insert into known_secret (id, fingerprint, since) values (1, ?1, ?2)
-                   on conflict (id) do update set fingerprint = excluded.fingerprint, since = excluded.since";
+                   on conflict (id) do update set fingerprint = excluded.fingerprint, since = excluded.since
+                   where known_secret.fingerprint = ?3";
         self.writer
             .step(move |connection| {
-                connection.execute(sql, params![fingerprint.as_bytes(), TimeColumn(now)]).map(drop)
+                let known = known.map(|known| *known.as_bytes());
+                let changed =
+                    connection.execute(sql, params![fingerprint.as_bytes(), TimeColumn(now), known])?;
+                Ok(changed == 1)
             })
             .await
     }

@@ -7,8 +7,8 @@ use ostiary_core::{
     id::{SessionId, UserId},
     refresh_token::Generation,
     store::{
-        AuthenticationMethod, NewSession, OpenOutcome, Refusal, Revocation, RevokeOutcome, RotateOutcome,
-        Rotation, Sessions, StoreError,
+        AuthenticationMethod, Exchange, ExchangeOutcome, NewSession, OpenOutcome, Refusal, Revocation,
+        RevokeOutcome, RotateOutcome, Rotation, Sessions, StoreError,
     },
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -20,15 +20,20 @@ use super::{
 
 #[async_trait]
 impl Sessions for SqliteStore {
-    async fn open_session(&self, session: NewSession, event: AuditEvent) -> Result<OpenOutcome, StoreError> {
+    async fn open_session(
+        &self,
+        user_id: UserId,
+        session: NewSession,
+        event: AuditEvent,
+    ) -> Result<OpenOutcome, StoreError> {
         let sql = "select 1 from users where id = ?1 and active = 1";
         self.writer
             .step(move |connection| {
-                if !connection.prepare_cached(sql)?.exists([IdColumn(session.user_id)])? {
+                if !connection.prepare_cached(sql)?.exists([IdColumn(user_id)])? {
                     return Ok(OpenOutcome::NoSuchUser);
                 }
-                insert(connection, &session)?;
-                audit::record(connection, &event, session.user_id, session.id)?;
+                insert(connection, user_id, &session)?;
+                audit::record(connection, &event, user_id, session.id)?;
                 Ok(OpenOutcome::Opened)
             })
             .await
@@ -57,6 +62,16 @@ impl Sessions for SqliteStore {
             .await
     }
 
+    /// The replaced service keeps its tokens in PostgreSQL; there are none here.
+    async fn exchange_token(
+        &self,
+        _exchange: Exchange,
+        _event: AuditEvent,
+        _on_reuse: AuditEvent,
+    ) -> Result<ExchangeOutcome, StoreError> {
+        Ok(ExchangeOutcome::Refused)
+    }
+
     async fn revoke_session(
         &self,
         session_id: SessionId,
@@ -76,7 +91,7 @@ impl Sessions for SqliteStore {
 }
 
 /// Writes a session, in the transaction that is open.
-pub(super) fn insert(connection: &Connection, session: &NewSession) -> rusqlite::Result<()> {
+pub(super) fn insert(connection: &Connection, user_id: UserId, session: &NewSession) -> rusqlite::Result<()> {
     let methods: Vec<_> = session.methods.iter().copied().map(AuthenticationMethod::as_str).collect();
     let sql =
         "insert into sessions (id, user_id, secret_hash, generation, created_at, refreshed_at, expires_at,
@@ -84,7 +99,7 @@ pub(super) fn insert(connection: &Connection, session: &NewSession) -> rusqlite:
                values (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9)";
     connection.prepare_cached(sql)?.execute(params![
         IdColumn(session.id),
-        IdColumn(session.user_id),
+        IdColumn(user_id),
         session.secret_hash.as_bytes(),
         Generation::FIRST.number(),
         TimeColumn(session.created_at),

@@ -4,35 +4,38 @@ use ostiary_core::{
     audit::AuditAction,
     store::{Accounts, RotateOutcome, StoreError},
 };
+use rstest::rstest;
 
-use crate::support::{Opened, TestStore, account, event, rules, session, start};
+use crate::support::{On, Opened, TestStore, account, event, rules, session, start};
 
 /// A trigger makes one statement fail: the whole operation is undone, and says so.
+#[rstest]
 #[tokio::test]
-async fn a_registration_of_which_any_part_fails_leaves_nothing() {
+async fn a_registration_of_which_any_part_fails_leaves_nothing(#[values(On::Sqlite, On::Postgres)] on: On) {
     for table in ["users", "contacts", "memberships", "sessions", "audit_events"] {
-        let test = TestStore::new();
+        let test = TestStore::new(on);
         let store = test.open().await;
-        test.execute(&format!(
-            "create trigger fault before insert on {table} begin select raise(abort, 'injected'); end"
-        ));
+        test.fail_inserts(table, false);
         let account = account("anna");
-        let session = session(account.id);
+        let session = session();
         let outcome = store.register(account, session, event(AuditAction::UserRegistered, start())).await;
         assert!(matches!(outcome, Err(StoreError::Failed(_))), "{table}: {outcome:?}");
         for other in ["users", "contacts", "memberships", "sessions", "audit_events"] {
             assert_eq!(test.query::<i64>(&format!("select count(*) from {other}")), 0, "{table}: {other}");
         }
-        test.execute("drop trigger fault");
+        test.heal();
         Opened::registered(&*store, "anna").await;
     }
 }
 
 /// A reuse that cannot be recorded is not half done: the session stays as it was, and the next try
 /// revokes it.
+#[rstest]
 #[tokio::test]
-async fn a_reuse_whose_event_cannot_be_written_revokes_nothing_and_is_no_success() {
-    let test = TestStore::new();
+async fn a_reuse_whose_event_cannot_be_written_revokes_nothing_and_is_no_success(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
     let rotate = async |generation, seconds| {
@@ -40,31 +43,27 @@ async fn a_reuse_whose_event_cannot_be_written_revokes_nothing_and_is_no_success
         store.rotate_session(rotation, event(AuditAction::RefreshTokenReused, rotation.now)).await
     };
     rotate(0, 1).await.unwrap();
-    test.execute(
-        "create trigger fault before insert on audit_events begin select raise(abort, 'injected'); end",
-    );
+    test.fail_inserts("audit_events", false);
     assert!(rotate(0, 60).await.is_err());
     assert!(!test.query::<bool>("select revoked_at is not null from sessions"));
-    test.execute("drop trigger fault");
+    test.heal();
     assert_eq!(rotate(0, 61).await.unwrap(), RotateOutcome::Reused(opened.user_id));
 }
 
 /// Steps share a commit, but not their failures.
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_that_fails_leaves_the_others_in_its_group_alone() {
-    let test = TestStore::new();
+async fn a_step_that_fails_leaves_the_others_in_its_group_alone(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let test = TestStore::new(on);
     let store = test.open().await;
-    test.execute(
-        "create trigger fault before insert on users when hex(new.id) like '%0' or hex(new.id) like '%1'
-         or hex(new.id) like '%2' or hex(new.id) like '%3' begin select raise(abort, 'injected'); end",
-    );
+    test.fail_inserts("users", true);
     let mut steps = tokio::task::JoinSet::new();
     for number in 0..64 {
         let store = store.clone();
         steps.spawn(async move {
             let account = account(&format!("user{number}"));
             let contact = account.contacts[0].clone();
-            let session = session(account.id);
+            let session = session();
             (
                 contact,
                 store.register(account, session, event(AuditAction::UserRegistered, start())).await.is_ok(),
@@ -73,7 +72,7 @@ async fn a_step_that_fails_leaves_the_others_in_its_group_alone() {
     }
     let answers = steps.join_all().await;
     for (contact, answered) in &answers {
-        let found = store.find_credentials(contact.canonical()).await.unwrap().is_some();
+        let found = store.find_credentials(contact).await.unwrap().is_some();
         assert_eq!(found, *answered, "what was answered is there, and nothing else");
     }
     let kept = answers.iter().filter(|(_, answered)| *answered).count();
@@ -83,7 +82,7 @@ async fn a_step_that_fails_leaves_the_others_in_its_group_alone() {
 /// A disk that is full for a while: writes fail, reads go on, and writes succeed once there is room.
 #[tokio::test]
 async fn on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_is_lost() {
-    let test = TestStore::new();
+    let test = TestStore::new(On::Sqlite);
     let store = ostiary_store::sqlite::SqliteStore::open(&test.path()).unwrap();
     store.ensure_groups(&["customer".to_owned()], start()).await.unwrap();
     Opened::registered(&store, "first").await;
@@ -92,9 +91,9 @@ async fn on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_is_lost() {
     for number in 0..200 {
         let account = account(&format!("user{number}"));
         let contact = account.contacts[0].clone();
-        let session = session(account.id);
+        let session = session();
         let outcome = store.register(account, session, event(AuditAction::UserRegistered, start())).await;
-        let found = store.find_credentials(contact.canonical()).await.unwrap().is_some();
+        let found = store.find_credentials(&contact).await.unwrap().is_some();
         match outcome {
             Ok(_) => assert!(found, "what was answered is there"),
             Err(StoreError::Unavailable(_)) => {
@@ -105,7 +104,7 @@ async fn on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_is_lost() {
         }
     }
     assert!(refused > 0, "the limit was never met");
-    assert!(store.find_credentials(rules().username("first").unwrap().canonical()).await.unwrap().is_some());
+    assert!(store.find_credentials(&rules().username("first").unwrap()).await.unwrap().is_some());
     store.limit_growth(None).await.unwrap();
     Opened::registered(&store, "last").await;
     assert_eq!(test.query::<String>("pragma integrity_check"), "ok");
@@ -123,7 +122,7 @@ fn commits(test: &TestStore) -> usize {
 /// What waits while a commit waits for the disk goes into the next one together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn steps_that_wait_share_a_commit() {
-    let test = TestStore::new();
+    let test = TestStore::new(On::Sqlite);
     let store = test.open().await;
     let mut sessions = Vec::new();
     for number in 0..32 {

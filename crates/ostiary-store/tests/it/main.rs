@@ -4,6 +4,7 @@
 
 mod accounts;
 mod durability;
+mod postgres;
 mod refresh_model;
 mod secret;
 mod sessions;

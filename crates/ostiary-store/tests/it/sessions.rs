@@ -4,17 +4,21 @@ use ostiary_core::{
     id::SessionId,
     store::{Refusal, Revocation, RevokeOutcome, RotateOutcome, Rotation, Store},
 };
+use rstest::rstest;
 
-use crate::support::{Opened, TestStore, event, secret_hash, start};
+use crate::support::{On, Opened, TestStore, event, secret_hash, start};
 
 async fn rotate(store: &dyn Store, rotation: Rotation) -> RotateOutcome {
     let on_reuse = event(AuditAction::RefreshTokenReused, rotation.now);
     store.rotate_session(rotation, on_reuse).await.unwrap()
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_generation_is_spent_once_and_repeated_within_the_grace_period() {
-    let test = TestStore::new();
+async fn a_generation_is_spent_once_and_repeated_within_the_grace_period(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
     let user = opened.user_id;
@@ -29,9 +33,12 @@ async fn a_generation_is_spent_once_and_repeated_within_the_grace_period() {
     assert_eq!(rotate(&*store, opened.rotation(1, 110)).await, RotateOutcome::Rotated(user));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_generation_spent_longer_ago_revokes_the_session_with_its_audit_event() {
-    let test = TestStore::new();
+async fn a_generation_spent_longer_ago_revokes_the_session_with_its_audit_event(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
     rotate(&*store, opened.rotation(0, 100)).await;
@@ -44,9 +51,12 @@ async fn a_generation_spent_longer_ago_revokes_the_session_with_its_audit_event(
     assert_eq!(test.query::<i64>(reuses), 1);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_grandparent_revokes_the_session_even_within_the_grace_period() {
-    let test = TestStore::new();
+async fn a_grandparent_revokes_the_session_even_within_the_grace_period(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
     rotate(&*store, opened.rotation(0, 100)).await;
@@ -55,9 +65,10 @@ async fn a_grandparent_revokes_the_session_even_within_the_grace_period() {
     assert_eq!(rotate(&*store, opened.rotation(2, 103)).await, RotateOutcome::Refused(Refusal::Revoked));
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_is_not_good_is_refused_and_changes_nothing() {
-    let test = TestStore::new();
+async fn what_is_not_good_is_refused_and_changes_nothing(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
     let unknown = Rotation { session_id: SessionId::new(start()), ..opened.rotation(0, 1) };
@@ -68,15 +79,16 @@ async fn what_is_not_good_is_refused_and_changes_nothing() {
     assert_eq!(rotate(&*store, opened.rotation(u32::MAX, 1)).await, RotateOutcome::Refused(Refusal::Ahead));
     let end = 30 * 24 * 3600;
     assert_eq!(rotate(&*store, opened.rotation(0, end)).await, RotateOutcome::Refused(Refusal::Expired));
-    test.execute("update users set active = 0");
+    test.execute("update users set active = false");
     assert_eq!(rotate(&*store, opened.rotation(0, 1)).await, RotateOutcome::Refused(Refusal::UserDisabled));
-    test.execute("update users set active = 1");
+    test.execute("update users set active = true");
     assert_eq!(rotate(&*store, opened.rotation(0, end - 1)).await, RotateOutcome::Rotated(opened.user_id));
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_last_generation_is_spent_and_no_more() {
-    let test = TestStore::new();
+async fn the_last_generation_is_spent_and_no_more(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
     test.execute("update sessions set generation = 4294967294");
@@ -88,9 +100,10 @@ async fn the_last_generation_is_spent_and_no_more() {
     assert_eq!(test.query::<i64>("select generation from sessions"), i64::from(u32::MAX));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_revoked_session_stays_revoked_and_is_revoked_once() {
-    let test = TestStore::new();
+async fn a_revoked_session_stays_revoked_and_is_revoked_once(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
     let revoke = async |store: &dyn Store| {
@@ -106,9 +119,12 @@ async fn a_revoked_session_stays_revoked_and_is_revoked_once() {
 }
 
 /// 64 callers with one token, 50 rounds: one rotates, the others are answered the same.
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_64_rotations_of_one_generation_at_once_one_rotates_and_the_others_repeat() {
-    let test = TestStore::new();
+async fn of_64_rotations_of_one_generation_at_once_one_rotates_and_the_others_repeat(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
     for round in 0..50 {
@@ -126,9 +142,10 @@ async fn of_64_rotations_of_one_generation_at_once_one_rotates_and_the_others_re
     assert_eq!(test.query::<i64>("select generation from sessions"), 50);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_session_keeps_where_it_came_from() {
-    let test = TestStore::new();
+async fn a_session_keeps_where_it_came_from(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     Opened::registered(&*store, "anna").await;
     let row = "select address || ' ' || user_agent || ' ' || methods from sessions";

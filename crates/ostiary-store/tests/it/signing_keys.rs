@@ -2,12 +2,14 @@ use ostiary_core::{
     keys::{Keys, KeysError, SigningMethod},
     secret::ServerSecret,
 };
+use rstest::rstest;
 
-use crate::support::{TestStore, server_secret, start};
+use crate::support::{On, TestStore, server_secret, start};
 
+#[rstest]
 #[tokio::test]
-async fn the_first_key_is_made_once_and_kept() {
-    let test = TestStore::new();
+async fn the_first_key_is_made_once_and_kept(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     let first = Keys::open(&SigningMethod::EdDsa, &server_secret(), &*store, start()).await.unwrap();
     drop(store);
@@ -17,9 +19,10 @@ async fn the_first_key_is_made_once_and_kept() {
     assert_eq!(first.published().len(), 1);
 }
 
+#[rstest]
 #[tokio::test]
-async fn servers_that_start_at_once_agree_on_one_key() {
-    let test = TestStore::new();
+async fn servers_that_start_at_once_agree_on_one_key(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     let mut starters = tokio::task::JoinSet::new();
     for _ in 0..8 {
@@ -38,9 +41,10 @@ async fn servers_that_start_at_once_agree_on_one_key() {
     assert_eq!(store.signing_keys().await.unwrap().len(), 1);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_key_does_not_open_under_another_servers_secret() {
-    let test = TestStore::new();
+async fn a_key_does_not_open_under_another_servers_secret(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     Keys::open(&SigningMethod::EdDsa, &server_secret(), &*store, start()).await.unwrap();
     let other = ServerSecret::parse("another secret of at least thirty-two bytes").unwrap();
@@ -49,9 +53,10 @@ async fn a_key_does_not_open_under_another_servers_secret() {
     assert!(error.to_string().contains("SECRET_KEY"), "{error}");
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_private_half_is_not_in_the_database() {
-    let test = TestStore::new();
+async fn the_private_half_is_not_in_the_database(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let test = TestStore::new(on);
     let store = test.open().await;
     Keys::open(&SigningMethod::EdDsa, &server_secret(), &*store, start()).await.unwrap();
     let sealed: Vec<u8> = test.query("select sealed_private_key from signing_keys");

@@ -4,11 +4,11 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use ostiary_store::sqlite::{self, SqliteStore};
 
-use crate::support::{Opened, TestStore};
+use crate::support::{On, Opened, TestStore};
 
 #[tokio::test]
 async fn the_files_are_for_their_owner_alone() {
-    let test = TestStore::new();
+    let test = TestStore::new(On::Sqlite);
     let store = test.open().await;
     Opened::registered(&*store, "anna").await;
     for suffix in ["", "-wal", "-shm"] {
@@ -20,7 +20,7 @@ async fn the_files_are_for_their_owner_alone() {
 
 #[test]
 fn a_database_of_a_newer_version_is_refused_and_not_touched() {
-    let test = TestStore::new();
+    let test = TestStore::new(On::Sqlite);
     drop(SqliteStore::open(&test.path()).unwrap());
     test.execute("insert into refinery_schema_history select 9999, name, applied_on, checksum from refinery_schema_history");
     let before = fs::read(test.path()).unwrap();
@@ -32,7 +32,7 @@ fn a_database_of_a_newer_version_is_refused_and_not_touched() {
 #[test]
 fn of_servers_that_open_an_empty_database_at_once_one_migrates() {
     for _ in 0..20 {
-        let test = TestStore::new();
+        let test = TestStore::new(On::Sqlite);
         std::thread::scope(|scope| {
             let opening: Vec<_> =
                 (0..4).map(|_| scope.spawn(|| SqliteStore::open(&test.path()).is_ok())).collect();
@@ -44,7 +44,7 @@ fn of_servers_that_open_an_empty_database_at_once_one_migrates() {
 
 #[test]
 fn a_file_of_another_kind_is_refused_and_not_touched() {
-    let test = TestStore::new();
+    let test = TestStore::new(On::Sqlite);
     fs::write(test.path(), "a text that is long enough to have a header\n".repeat(100)).unwrap();
     let before = fs::read(test.path()).unwrap();
     let error = SqliteStore::open(&test.path()).unwrap_err().to_string();
@@ -54,14 +54,14 @@ fn a_file_of_another_kind_is_refused_and_not_touched() {
 
 #[test]
 fn a_directory_that_is_not_there_is_named() {
-    let test = TestStore::new();
+    let test = TestStore::new(On::Sqlite);
     let error = SqliteStore::open(&test.path().join("nowhere/ostiary.db")).unwrap_err().to_string();
     assert!(error.contains("nowhere/ostiary.db") && error.contains("directory"), "{error}");
 }
 
 #[tokio::test]
 async fn an_examination_reports_and_changes_nothing() {
-    let test = TestStore::new();
+    let test = TestStore::new(On::Sqlite);
     let store = test.open().await;
     Opened::registered(&*store, "anna").await;
     let report = sqlite::examine(&test.path()).unwrap();
@@ -71,7 +71,7 @@ async fn an_examination_reports_and_changes_nothing() {
 
 #[tokio::test]
 async fn damage_is_reported() {
-    let test = TestStore::new();
+    let test = TestStore::new(On::Sqlite);
     let store = test.open().await;
     Opened::registered(&*store, "anna").await;
     drop(store);
@@ -90,7 +90,7 @@ async fn damage_is_reported() {
 
 #[tokio::test]
 async fn a_store_answers_that_it_can_serve() {
-    let test = TestStore::new();
+    let test = TestStore::new(On::Sqlite);
     let store = test.open().await;
     store.check().await.unwrap();
 }
@@ -99,7 +99,7 @@ async fn a_store_answers_that_it_can_serve() {
 /// kill between them would leave a schema that no version knows.
 #[test]
 fn a_migration_and_its_entry_in_the_history_are_one_transaction() {
-    let test = TestStore::new();
+    let test = TestStore::new(On::Sqlite);
     test.execute(
         "create table refinery_schema_history (
              version int4 primary key, name varchar(255), applied_on varchar(255), checksum varchar(255));

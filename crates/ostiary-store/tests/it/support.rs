@@ -1,11 +1,8 @@
-//! A database for each test, and what is written into it.
+//! What is written into the databases of tests, and the rules on top of them.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -25,47 +22,14 @@ use ostiary_core::{
     session::TokenPair,
     store::{AuthenticationMethod, NewAccount, NewSession, RegisterOutcome, Rotation, Store},
 };
-use ostiary_store::sqlite::SqliteStore;
-use tempfile::TempDir;
+
+mod stores;
+
+pub(crate) use stores::{On, TestStore, open_postgres, postgres_settings};
 
 /// When every test begins.
 pub(crate) fn start() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
-}
-
-/// A database of its own, gone with the test. The place where PostgreSQL joins in.
-pub(crate) struct TestStore {
-    directory: TempDir,
-}
-
-impl TestStore {
-    pub(crate) fn new() -> Self {
-        Self { directory: TempDir::new().unwrap() }
-    }
-
-    pub(crate) fn path(&self) -> PathBuf {
-        self.directory.path().join("ostiary.db")
-    }
-
-    pub(crate) async fn open(&self) -> Arc<dyn Store> {
-        let store = Arc::new(SqliteStore::open(&self.path()).unwrap());
-        store_with_groups(store).await
-    }
-
-    /// Looks into the database beside the store.
-    pub(crate) fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
-        rusqlite::Connection::open(self.path()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
-    }
-
-    /// Changes the database beside the store.
-    pub(crate) fn execute(&self, sql: &str) {
-        rusqlite::Connection::open(self.path()).unwrap().execute_batch(sql).unwrap();
-    }
-}
-
-async fn store_with_groups(store: Arc<dyn Store>) -> Arc<dyn Store> {
-    store.ensure_groups(&["customer".to_owned(), "courier".to_owned()], start()).await.unwrap();
-    store
 }
 
 pub(crate) fn rules() -> ContactRules {
@@ -117,10 +81,9 @@ pub(crate) fn server_secret() -> ServerSecret {
     ServerSecret::parse("a secret of at least thirty-two bytes").unwrap()
 }
 
-pub(crate) fn session(user_id: UserId) -> NewSession {
+pub(crate) fn session() -> NewSession {
     NewSession {
         id: SessionId::new(start()),
-        user_id,
         secret_hash: secret_hash(),
         created_at: start(),
         expires_at: start() + SignedDuration::from_hours(24 * 30),
@@ -132,10 +95,10 @@ pub(crate) fn session(user_id: UserId) -> NewSession {
 impl Opened {
     pub(crate) async fn registered(store: &dyn Store, username: &str) -> Self {
         let account = account(username);
-        let session = session(account.id);
+        let session = session();
         let opened = Self { user_id: account.id, session_id: session.id, secret_hash: session.secret_hash };
         let outcome = store.register(account, session, event(AuditAction::UserRegistered, start())).await;
-        assert_eq!(outcome.unwrap(), RegisterOutcome::Registered);
+        assert_eq!(outcome.unwrap(), RegisterOutcome::Registered(opened.user_id));
         opened
     }
 

@@ -1,0 +1,165 @@
+//! The store for production: a PostgreSQL database, shared by several nodes.
+//!
+//! A verb that is one statement stands beside its method; one that takes several is a function of the database
+//! (`functions/`). Functions are also how the directory of accounts is reached, so that it can be somebody
+//! else's (`directory`).
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use ostiary_core::{
+    clock::CorrectedClock,
+    store::{Store, StoreError},
+};
+use tokio::time::Instant;
+use tokio_postgres::{Client, Config};
+
+mod accounts;
+mod columns;
+mod database;
+mod directory;
+mod faults;
+mod keys;
+mod open_error;
+mod pooler;
+mod report;
+mod schema;
+mod secret;
+mod sessions;
+mod settings;
+mod survey;
+mod time;
+mod tls;
+
+pub use directory::{DIRECTORY_FUNCTIONS, DirectoryFunction};
+pub use open_error::OpenError;
+pub use report::{PostgresReport, examine};
+pub use settings::{
+    PoolSize, PostgresParts, PostgresSettings, PreparedStatements, SettingsError, SslMode, SslSettings,
+};
+pub use tls::TlsError;
+
+use database::Database;
+use directory::Directory;
+use survey::Server;
+use tls::Connector;
+
+/// How long a connection may take to be made, with all that the two sides have to say to each other.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long between two tries to reach a database that is not there yet.
+const WAIT_STEP: Duration = Duration::from_millis(500);
+/// How often the log says that it is waited for.
+const WAIT_REMINDER: Duration = Duration::from_secs(5);
+
+/// A store in a PostgreSQL database.
+pub struct PostgresStore {
+    database: Arc<Database>,
+    directory: Directory,
+    clock: Arc<CorrectedClock>,
+    applied: Vec<String>,
+}
+
+impl PostgresStore {
+    /// Opens the database of `settings` and brings its schema up to date. A database that is not there is
+    /// waited for, for `wait` at most.
+    ///
+    /// # Errors
+    /// If it cannot be reached or served from. Nothing is changed then.
+    pub async fn open(settings: &PostgresSettings, wait: Duration) -> Result<Self, OpenError> {
+        let connector = Connector::new(&settings.ssl)?;
+        let mut client = connect(settings, &connector, wait).await?;
+        let server = Server::of(&client).await?;
+        server.check()?;
+        let schema = schema::bring_up_to_date(&mut client, &server.role).await?;
+        let missing = survey::missing_rights(&client, !schema.directory.is_foreign()).await?;
+        if !missing.is_empty() {
+            return Err(OpenError::NotAllowed {
+                role: server.role,
+                missing: missing.join(", "),
+                advice: "Grant it as docs/postgresql.md has it.",
+            });
+        }
+        let prepared = pooler::allows_preparing(settings, &connector, &client).await?;
+        let database = Arc::new(Database::new(settings, &connector, prepared, schema.directory.is_foreign()));
+        let clock = Arc::new(CorrectedClock::default());
+        time::follow(&database, &clock).await.map_err(|error| OpenError::Failed(error.with_causes()))?;
+        Ok(Self { database, directory: schema.directory, clock, applied: schema.applied })
+    }
+
+    /// The database's clock, as this node knows it.
+    #[must_use]
+    pub fn clock(&self) -> Arc<CorrectedClock> {
+        self.clock.clone()
+    }
+
+    /// Whether somebody else made the directory of accounts.
+    #[must_use]
+    pub const fn has_foreign_directory(&self) -> bool {
+        self.directory.is_foreign()
+    }
+
+    /// Whether statements are prepared; behind a pooler that hands out sessions by the transaction they are
+    /// not.
+    #[must_use]
+    pub fn prepares_statements(&self) -> bool {
+        self.database.is_prepared()
+    }
+
+    /// What was applied to the schema when the database was opened: `auth 1: sessions_keys_and_audit`.
+    #[must_use]
+    pub fn applied(&self) -> &[String] {
+        &self.applied
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn check(&self) -> Result<(), StoreError> {
+        let sql = "select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean";
+        let rows = self.database.read(sql, &[]).await?;
+        if rows.first().is_some_and(|row| row.get(0)) {
+            return Err(StoreError::Unavailable("the database takes no writes: it is a standby".into()));
+        }
+        Ok(())
+    }
+}
+
+/// A connection of its own, waited for where that can help.
+async fn connect(
+    settings: &PostgresSettings,
+    connector: &Connector,
+    wait: Duration,
+) -> Result<Client, OpenError> {
+    let database = settings.describe();
+    let start = Instant::now();
+    let mut reminded: Option<Instant> = None;
+    loop {
+        let failure =
+            match tokio::time::timeout(CONNECT_TIMEOUT, connect_once(connector, &settings.config)).await {
+                Ok(Ok(client)) => return Ok(client),
+                Ok(Err(error)) => OpenError::not_connected(&database, &error, start.elapsed()),
+                Err(_) => OpenError::silent(&database, start.elapsed()),
+            };
+        let waited = start.elapsed();
+        let OpenError::Unreachable { cause, .. } = &failure else { return Err(failure) };
+        if waited >= wait {
+            return Err(failure);
+        }
+        if reminded.is_none_or(|at| at.elapsed() >= WAIT_REMINDER) {
+            reminded = Some(Instant::now());
+            let seconds_left = wait.saturating_sub(waited).as_secs();
+            tracing::warn!(database, seconds_left, cause, "waiting for PostgreSQL");
+        }
+        tokio::time::sleep(WAIT_STEP.min(wait.saturating_sub(waited))).await;
+    }
+}
+
+async fn connect_once(connector: &Connector, config: &Config) -> Result<Client, tokio_postgres::Error> {
+    connector.connect(config).await.map(|(client, _task)| client)
+}

@@ -1,0 +1,313 @@
+//! Connections: a pool for what writes, a few shared ones for what reads.
+//!
+//! A commit waits for the disk, and commits on one connection wait one after another; on several they share
+//! the wait. Reads wait for nothing, so many go down one connection without waiting for each other's answers.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use deadpool_postgres::{
+    ClientWrapper, Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+};
+use ostiary_core::store::StoreError;
+use tokio::{task::JoinHandle, time::Instant};
+use tokio_postgres::{
+    Client, Config, Row,
+    types::{ToSql, Type},
+};
+
+use super::{
+    faults::{Fault, is_statement_stale},
+    settings::{PoolSize, PostgresSettings},
+    tls::Connector,
+};
+
+/// How long a request waits for a connection of the pool, or for a new one.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a request waits for the database in all: whoever asks hears within 3 s that it is away.
+const DEADLINE: Duration = Duration::from_millis(2_800);
+/// How long the server works on a statement that nobody waits for any more, in PostgreSQL's words.
+const SESSION_LIMITS: &str = "set statement_timeout = '5s'; set idle_in_transaction_session_timeout = '10s'";
+/// How long a connection whose request went away may take to become free.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
+/// Shared connections that read. Two keep a server's two cores busy (100 thousand look-ups a second).
+const READERS: usize = 2;
+
+/// A parameter of a statement and its type.
+pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A database, through as many connections as it takes.
+pub(super) struct Database {
+    writers: Pool,
+    readers: Readers,
+    prepared: bool,
+    directory_is_foreign: bool,
+}
+
+impl Database {
+    /// `prepared` says that a connection is a session of its own, so that statements can be prepared on it,
+    /// and requests can share it. Behind a pooler that hands out sessions by the transaction they cannot.
+    pub(super) fn new(
+        settings: &PostgresSettings,
+        connector: &Connector,
+        prepared: bool,
+        directory_is_foreign: bool,
+    ) -> Self {
+        let link =
+            Link { connector: connector.clone(), config: settings.config.clone(), is_session: prepared };
+        let manager = Manager::from_connect(
+            settings.config.clone(),
+            link.clone(),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let PoolSize { least, most } = settings.pool;
+        let writers = Pool::builder(manager)
+            .max_size(usize::from(most.max(least)))
+            .wait_timeout(Some(ACQUIRE_TIMEOUT))
+            .create_timeout(Some(ACQUIRE_TIMEOUT))
+            .recycle_timeout(Some(ACQUIRE_TIMEOUT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("a pool with a runtime can have time-outs");
+        tokio::spawn(warm(writers.clone(), usize::from(least)));
+        Self { writers, readers: Readers::new(link), prepared, directory_is_foreign }
+    }
+
+    /// Whether statements are prepared.
+    pub(super) const fn is_prepared(&self) -> bool {
+        self.prepared
+    }
+
+    /// Runs a statement that may change something, once, or twice if the first time it cannot have.
+    pub(super) async fn write(
+        &self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let outcome = self.try_write(sql, parameters).await;
+        outcome.map_err(|fault| fault.into_store_error(self.directory_is_foreign))
+    }
+
+    /// [`Database::write`], for a caller who knows what some faults mean.
+    pub(super) async fn try_write(
+        &self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, Fault> {
+        let statement = Statement { sql, parameters, deadline: Instant::now() + DEADLINE };
+        match self.write_once(statement).await {
+            Err(fault) if fault.may_be_retried(false) => self.write_once(statement).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn write_once(&self, statement: Statement<'_>) -> Result<Vec<Row>, Fault> {
+        let checkout = Checkout(Some(statement.in_time(self.writers.get()).await??));
+        let outcome = statement.run(checkout.client(), self.prepared).await;
+        checkout.finish(outcome.as_ref().err());
+        outcome
+    }
+
+    /// Runs a statement that changes nothing.
+    pub(super) async fn read(
+        &self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let statement = Statement { sql, parameters, deadline: Instant::now() + DEADLINE };
+        let outcome = match self.read_once(statement).await {
+            Err(fault) if fault.may_be_retried(true) => self.read_once(statement).await,
+            outcome => outcome,
+        };
+        outcome.map_err(|fault| fault.into_store_error(self.directory_is_foreign))
+    }
+
+    async fn read_once(&self, statement: Statement<'_>) -> Result<Vec<Row>, Fault> {
+        // A pooler gives each transaction a session; it need not expect several on one connection.
+        if !self.prepared {
+            return self.write_once(statement).await;
+        }
+        let reader = self.readers.any();
+        let client = statement.in_time(reader.client(&self.readers.link)).await??;
+        let outcome = statement.run(&client, self.prepared).await;
+        if outcome.as_ref().err().is_some_and(Fault::breaks_the_connection) {
+            reader.forget(&client);
+        }
+        outcome
+    }
+}
+
+/// A statement to be run, and until when.
+#[derive(Clone, Copy)]
+struct Statement<'a> {
+    sql: &'static str,
+    parameters: &'a [Parameter<'a>],
+    deadline: Instant,
+}
+
+impl Statement<'_> {
+    async fn run(self, client: &ClientWrapper, prepared: bool) -> Result<Vec<Row>, Fault> {
+        self.in_time(async {
+            if prepared {
+                self.run_prepared(client).await
+            } else {
+                client.query_typed(self.sql, self.parameters).await.map_err(Fault::Failed)
+            }
+        })
+        .await?
+    }
+
+    async fn run_prepared(self, client: &ClientWrapper) -> Result<Vec<Row>, Fault> {
+        let types: Vec<Type> = self.parameters.iter().map(|(_, kind)| kind.clone()).collect();
+        let values: Vec<&(dyn ToSql + Sync)> = self.parameters.iter().map(|(value, _)| *value).collect();
+        let prepare =
+            async || client.prepare_typed_cached(self.sql, &types).await.map_err(Fault::NotPrepared);
+        match client.query(&prepare().await?, &values).await {
+            Err(error) if is_statement_stale(&error) => {
+                client.statement_cache.clear();
+                client.query(&prepare().await?, &values).await.map_err(Fault::Failed)
+            }
+            outcome => outcome.map_err(Fault::Failed),
+        }
+    }
+
+    async fn in_time<T>(self, work: impl Future<Output = T>) -> Result<T, Fault> {
+        tokio::time::timeout_at(self.deadline, work).await.map_err(|_| Fault::TooSlow)
+    }
+}
+
+/// Opens the first connections before they are asked for.
+async fn warm(pool: Pool, count: usize) {
+    let mut opened = Vec::with_capacity(count);
+    for _ in 0..count {
+        // What cannot be had now is tried again when it is needed.
+        let Ok(connection) = pool.get().await else { return };
+        opened.push(connection);
+    }
+}
+
+/// How a connection is made.
+#[derive(Clone)]
+struct Link {
+    connector: Connector,
+    config: Config,
+    is_session: bool,
+}
+
+impl Link {
+    async fn open(&self, config: &Config) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        let (client, task) = self.connector.connect(config).await?;
+        if self.is_session {
+            client.batch_execute(SESSION_LIMITS).await?;
+        }
+        Ok((client, task))
+    }
+}
+
+/// What deadpool asks of a way to connect.
+type Opening<'a> = std::pin::Pin<
+    Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>,
+>;
+
+impl Connect for Link {
+    fn connect(&self, config: &Config) -> Opening<'_> {
+        let config = config.clone();
+        Box::pin(async move { self.open(&config).await })
+    }
+}
+
+/// A connection of the pool, for one statement.
+struct Checkout(Option<Object>);
+
+impl Checkout {
+    fn client(&self) -> &ClientWrapper {
+        self.0.as_ref().expect("it is there until it is finished")
+    }
+
+    /// Gives the connection back, unless it is of no more use.
+    fn finish(mut self, fault: Option<&Fault>) {
+        let Some(connection) = self.0.take() else { return };
+        if fault.is_some_and(Fault::breaks_the_connection) {
+            drop(Object::take(connection));
+        }
+    }
+}
+
+/// Whoever waited went away, and the statement may still run: the connection goes back to the pool when it
+/// is free, so that the next request does not wait behind it.
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        let (Some(connection), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        runtime.spawn(async move {
+            let idle = tokio::time::timeout(DRAIN_TIMEOUT, connection.simple_query("")).await;
+            if !matches!(idle, Ok(Ok(_))) {
+                drop(Object::take(connection));
+            }
+        });
+    }
+}
+
+struct Readers {
+    link: Link,
+    slots: Vec<Reader>,
+    next: AtomicUsize,
+}
+
+impl Readers {
+    fn new(link: Link) -> Self {
+        Self { link, slots: (0..READERS).map(|_| Reader::default()).collect(), next: AtomicUsize::new(0) }
+    }
+
+    fn any(&self) -> &Reader {
+        &self.slots[self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len()]
+    }
+}
+
+/// A shared connection, opened when it is first needed and again when it is lost.
+#[derive(Default)]
+struct Reader {
+    client: Mutex<Option<Arc<ClientWrapper>>>,
+    opening: tokio::sync::Mutex<()>,
+}
+
+impl Reader {
+    async fn client(&self, link: &Link) -> Result<Arc<ClientWrapper>, Fault> {
+        if let Some(client) = self.open_client() {
+            return Ok(client);
+        }
+        let _one_at_a_time = self.opening.lock().await;
+        if let Some(client) = self.open_client() {
+            return Ok(client);
+        }
+        let opened = tokio::time::timeout(ACQUIRE_TIMEOUT, link.open(&link.config)).await;
+        let (client, task) = opened
+            .map_err(|elapsed| Fault::NotConnected(Box::new(elapsed)))?
+            .map_err(|error| Fault::NotConnected(Box::new(error)))?;
+        let client = Arc::new(ClientWrapper::new(client, task));
+        *self.slot() = Some(client.clone());
+        Ok(client)
+    }
+
+    fn open_client(&self) -> Option<Arc<ClientWrapper>> {
+        self.slot().as_ref().filter(|client| !client.is_closed()).cloned()
+    }
+
+    /// Lets the next request open another connection in the place of `client`.
+    fn forget(&self, client: &Arc<ClientWrapper>) {
+        let mut slot = self.slot();
+        if slot.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, client)) {
+            *slot = None;
+        }
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<ClientWrapper>>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

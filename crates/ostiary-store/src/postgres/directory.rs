@@ -1,0 +1,153 @@
+//! Who made the directory of accounts, and what can be done with it.
+//!
+//! The directory is reached through functions. Where somebody else made them, each gives a capability, and
+//! Ostiary makes do with those that are there; see `docs/adopting.md`.
+
+use ostiary_core::store::StoreError;
+use tokio_postgres::{
+    GenericClient,
+    error::SqlState,
+    types::{Json, ToSql, Type},
+};
+use uuid::Uuid;
+
+use super::{open_error::OpenError, survey::Survey};
+
+/// A function by which a directory is reached.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DirectoryFunction {
+    /// Its name and the types of its arguments: `accounts.is_active(uuid)`.
+    pub signature: &'static str,
+    /// What Ostiary can do with it.
+    pub gives: &'static str,
+    /// A statement that plans a call and does not make it.
+    probe: &'static str,
+    arguments: &'static [Argument],
+}
+
+/// An argument of a call that is planned.
+#[derive(Debug, PartialEq, Eq)]
+enum Argument {
+    Text,
+    Uuid,
+    Jsonb,
+}
+
+/// Finds the user of a login. Without it a database has no directory.
+pub(super) const GET_CONTACT: DirectoryFunction = DirectoryFunction {
+    signature: "accounts.get_active_user_contact_by_value(text)",
+    gives: "login",
+    probe: "explain select found.user_id::text::uuid, found.password_hash::text
+            from accounts.get_active_user_contact_by_value($1) as found",
+    arguments: &[Argument::Text],
+};
+
+/// Makes an account.
+pub(super) const CREATE_USER: DirectoryFunction = DirectoryFunction {
+    signature: "accounts.create_user_with_relations(jsonb)",
+    gives: "registration",
+    probe: "explain select made.id::text::uuid from accounts.create_user_with_relations($1) as made",
+    arguments: &[Argument::Jsonb],
+};
+
+/// Says whether a user may go on.
+pub(super) const IS_ACTIVE: DirectoryFunction = DirectoryFunction {
+    signature: "accounts.is_active(uuid)",
+    gives: "a refresh is refused once its user is disabled",
+    probe: "explain select accounts.is_active($1)::boolean",
+    arguments: &[Argument::Uuid],
+};
+
+/// Replaces a weak hash.
+pub(super) const REPLACE_PASSWORD_HASH: DirectoryFunction = DirectoryFunction {
+    signature: "accounts.replace_password_hash(uuid, text, text)",
+    gives: "a weak password hash is replaced at login",
+    probe: "explain select accounts.replace_password_hash($1, $2, $3)::boolean",
+    arguments: &[Argument::Uuid, Argument::Text, Argument::Text],
+};
+
+/// Spends a refresh token of the replaced service.
+pub(super) const CONSUME_REFRESH_TOKEN: DirectoryFunction = DirectoryFunction {
+    signature: "auth.consume_refresh_token(text)",
+    gives: "refresh tokens of the replaced service are exchanged for sessions",
+    probe: "explain select auth.consume_refresh_token($1)::text::uuid",
+    arguments: &[Argument::Text],
+};
+
+/// All of them, the one that makes a directory first.
+pub const DIRECTORY_FUNCTIONS: [&DirectoryFunction; 5] =
+    [&GET_CONTACT, &CREATE_USER, &IS_ACTIVE, &REPLACE_PASSWORD_HASH, &CONSUME_REFRESH_TOKEN];
+
+/// The directory of accounts.
+#[derive(Debug, Clone)]
+pub(super) enum Directory {
+    /// Ostiary made it.
+    Own,
+    /// Somebody else did, with these functions.
+    Foreign(Vec<&'static DirectoryFunction>),
+}
+
+impl Directory {
+    /// The directory that somebody else made: which functions it has, each of which can be called as Ostiary
+    /// calls it.
+    ///
+    /// # Errors
+    /// If one of them cannot.
+    pub(super) async fn foreign(client: &impl GenericClient, survey: &Survey) -> Result<Self, OpenError> {
+        let mut found = Vec::new();
+        for function in DIRECTORY_FUNCTIONS {
+            if survey.has(function.name()) {
+                function.can_be_called(client).await?;
+                found.push(function);
+            }
+        }
+        Ok(Self::Foreign(found))
+    }
+
+    pub(super) const fn is_foreign(&self) -> bool {
+        matches!(self, Self::Foreign(_))
+    }
+
+    pub(super) fn has(&self, function: &DirectoryFunction) -> bool {
+        match self {
+            Self::Own => true,
+            Self::Foreign(found) => found.contains(&function),
+        }
+    }
+
+    /// # Errors
+    /// [`StoreError::FunctionMissing`], if the directory has no such function.
+    pub(super) fn require(&self, function: &DirectoryFunction) -> Result<(), StoreError> {
+        if self.has(function) { Ok(()) } else { Err(StoreError::FunctionMissing(function.signature)) }
+    }
+}
+
+impl DirectoryFunction {
+    /// Its name alone: `accounts.is_active`.
+    pub(super) fn name(&self) -> &'static str {
+        self.signature.split('(').next().unwrap_or_default()
+    }
+
+    async fn can_be_called(&self, client: &impl GenericClient) -> Result<(), OpenError> {
+        let (nothing, nobody) = (Json(serde_json::Map::new()), Uuid::nil());
+        let arguments: Vec<(&(dyn ToSql + Sync), Type)> = self
+            .arguments
+            .iter()
+            .map(|argument| match argument {
+                Argument::Text => (&"" as &(dyn ToSql + Sync), Type::TEXT),
+                Argument::Uuid => (&nobody as &(dyn ToSql + Sync), Type::UUID),
+                Argument::Jsonb => (&nothing as &(dyn ToSql + Sync), Type::JSONB),
+            })
+            .collect();
+        match client.query_typed(self.probe, &arguments).await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_db_error() {
+                // The right to call it is a matter of its own.
+                Some(cause) if *cause.code() != SqlState::INSUFFICIENT_PRIVILEGE => {
+                    Err(OpenError::Signature { signature: self.signature, cause: cause.message().to_owned() })
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+}

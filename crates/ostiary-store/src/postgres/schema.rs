@@ -1,0 +1,247 @@
+//! The schema: migrations that are only ever added to, and functions that are made again when their text
+//! changes; applied all or not at all, by one node at a time.
+//!
+//! One transaction holds the lock and everything that is done under it. So a node that is killed half-way
+//! leaves nothing, and it works through a pooler, where a lock of the session would be anybody's.
+
+use std::time::Duration;
+
+use refinery::{Migration, Runner};
+use tokio_postgres::{Client, GenericClient, Transaction};
+
+use super::{
+    directory::{Directory, GET_CONTACT},
+    open_error::OpenError,
+    survey::Survey,
+};
+
+mod auth {
+    refinery::embed_migrations!("migrations/postgres/auth");
+}
+mod accounts {
+    refinery::embed_migrations!("migrations/postgres/accounts");
+}
+
+/// `ostiary` and a NUL, in ASCII.
+const LOCK: i64 = 0x6f73_7469_6172_7900;
+const LOCK_POLL: Duration = Duration::from_millis(100);
+/// A migration of a large table takes minutes; longer, somebody has to look.
+const LOCK_WAIT: Duration = Duration::from_mins(10);
+
+/// A part of the schema, which is there as a whole or not at all.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    /// Its name in the history.
+    pub(super) name: &'static str,
+    migrations: fn() -> Runner,
+    functions: &'static [&'static str],
+    /// What it makes, for a database where something of that name is there before.
+    pub(super) objects: &'static [&'static str],
+}
+
+/// What is in every database.
+pub(super) const AUTH: Part = Part {
+    name: "auth",
+    migrations: auth::migrations::runner,
+    functions: &[
+        include_str!("../../functions/auth/is_active_user.sql"),
+        include_str!("../../functions/auth/judge_rotation.sql"),
+        include_str!("../../functions/auth/exchange_token.sql"),
+    ],
+    objects: &[
+        "sessions",
+        "signing_keys",
+        "known_secret",
+        "audit_events",
+        "is_active_user",
+        "judge_rotation",
+        "exchange_token",
+    ],
+};
+
+/// The directory of accounts where there is no other, and what the replaced service keeps in `auth`.
+pub(super) const ACCOUNTS: Part = Part {
+    name: "accounts",
+    migrations: accounts::migrations::runner,
+    functions: &[
+        include_str!("../../functions/accounts/canonical_contact.sql"),
+        include_str!("../../functions/accounts/get_active_user_contact_by_value.sql"),
+        include_str!("../../functions/accounts/create_user_with_relations.sql"),
+        include_str!("../../functions/accounts/is_active.sql"),
+        include_str!("../../functions/accounts/replace_password_hash.sql"),
+        include_str!("../../functions/auth/create_refresh_token.sql"),
+        include_str!("../../functions/auth/consume_refresh_token.sql"),
+    ],
+    objects: &["refresh_tokens", "create_refresh_token", "consume_refresh_token"],
+};
+
+/// What has been applied, beside what it has made.
+const HISTORY: &str = "
+    create table if not exists auth.ostiary_migrations (
+        part       text        not null,
+        version    integer     not null,
+        name       text        not null,
+        checksum   text        not null,
+        applied_at timestamptz not null default now(),
+        primary key (part, version)
+    );
+    create table if not exists auth.ostiary_functions (
+        part           text        primary key,
+        definition     text        not null,
+        schema_version integer     not null,
+        applied_at     timestamptz not null default now()
+    )";
+
+/// A schema that this version can serve.
+pub(super) struct Schema {
+    /// Who made the directory of accounts.
+    pub(super) directory: Directory,
+    /// What was applied now: `auth 1: sessions_keys_and_audit`.
+    pub(super) applied: Vec<String>,
+}
+
+impl Part {
+    fn definition(&self) -> String {
+        self.functions.concat()
+    }
+
+    fn migrations(&self) -> Vec<Migration> {
+        (self.migrations)().get_migrations().clone()
+    }
+
+    /// The number of the last migration that this version has.
+    pub(super) fn known_version(&self) -> i32 {
+        self.migrations().iter().map(Migration::version).max().unwrap_or(0)
+    }
+
+    /// The migrations that `survey` has not.
+    ///
+    /// # Errors
+    /// If one that it has is another here.
+    pub(super) fn pending(&self, survey: &Survey) -> Result<Vec<Migration>, OpenError> {
+        let mut pending = Vec::new();
+        for migration in self.migrations() {
+            match survey.applied(self.name, migration.version()) {
+                Some(checksum) if checksum == migration.checksum().to_string() => {}
+                Some(_) => {
+                    return Err(OpenError::Migration(format!("migration {} {migration} differs", self.name)));
+                }
+                None => pending.push(migration),
+            }
+        }
+        pending.sort();
+        Ok(pending)
+    }
+
+    /// Whether the functions are to be made again. Those of a newer version stay: they serve this one too.
+    pub(super) fn functions_differ(&self, survey: &Survey) -> bool {
+        survey.functions.get(self.name).is_none_or(|(definition, schema_version)| {
+            *schema_version <= self.known_version() && *definition != self.definition()
+        })
+    }
+
+    async fn apply(&self, transaction: &Transaction<'_>, survey: &Survey) -> Result<Vec<String>, OpenError> {
+        let mut applied = Vec::new();
+        for migration in self.pending(survey)? {
+            let (version, name) = (migration.version(), migration.name());
+            transaction.batch_execute(migration.sql().unwrap_or_default()).await?;
+            let sql =
+                "insert into auth.ostiary_migrations (part, version, name, checksum) values ($1, $2, $3, $4)";
+            let checksum = migration.checksum().to_string();
+            transaction.execute(sql, &[&self.name, &version, &name, &checksum]).await?;
+            applied.push(format!("{} {version}: {name}", self.name));
+        }
+        if self.functions_differ(survey) {
+            for function in self.functions {
+                transaction.batch_execute(function).await?;
+            }
+            let sql =
+                "insert into auth.ostiary_functions (part, definition, schema_version) values ($1, $2, $3)
+                       on conflict (part) do update set definition = excluded.definition,
+                           schema_version = excluded.schema_version, applied_at = now()";
+            transaction.execute(sql, &[&self.name, &self.definition(), &self.known_version()]).await?;
+            applied.push(format!("{} functions", self.name));
+        }
+        Ok(applied)
+    }
+}
+
+/// Brings the schema up to date, or waits for another node that does. Changes nothing where there is nothing
+/// to do, so that a role without the right to may serve.
+///
+/// # Errors
+/// If the database is not as it should be, or the role may not change it. Nothing is changed then.
+pub(super) async fn bring_up_to_date(client: &mut Client, role: &str) -> Result<Schema, OpenError> {
+    let survey = Survey::of(client).await?;
+    if survey.is_up_to_date()? {
+        return Ok(Schema { directory: directory(client, &survey).await?, applied: Vec::new() });
+    }
+    // clippy.toml has nothing against a monotonic clock: it is not a time of day.
+    let start = std::time::Instant::now();
+    let mut has_said_so = false;
+    while start.elapsed() < LOCK_WAIT {
+        let transaction = client.transaction().await?;
+        let locked =
+            transaction.query_typed(&format!("select pg_try_advisory_xact_lock({LOCK})"), &[]).await?;
+        if locked.first().is_some_and(|row| row.get(0)) {
+            return apply(transaction).await.map_err(|error| not_allowed(error, role));
+        }
+        transaction.rollback().await?;
+        if !has_said_so {
+            tracing::info!("another node is changing the schema of the database: waiting for it");
+            has_said_so = true;
+        }
+        tokio::time::sleep(LOCK_POLL).await;
+    }
+    Err(OpenError::Locked(LOCK_WAIT))
+}
+
+async fn apply(transaction: Transaction<'_>) -> Result<Schema, OpenError> {
+    // A migration may take its time, but not while others wait for a table that it waits for.
+    transaction.batch_execute("set local statement_timeout = 0; set local lock_timeout = '30s'").await?;
+    // Whoever held the lock before may have done it all.
+    let survey = Survey::of(&transaction).await?;
+    if !survey.has("auth") {
+        transaction.batch_execute("create schema auth").await?;
+    }
+    if !survey.has_history() {
+        transaction.batch_execute(HISTORY).await?;
+    }
+    let mut applied = AUTH.apply(&transaction, &survey).await?;
+    if survey.is_own()? {
+        if !survey.has("accounts") {
+            transaction.batch_execute("create schema accounts").await?;
+        }
+        applied.extend(ACCOUNTS.apply(&transaction, &survey).await?);
+        // Its folding needs ICU, which a server may be built without: better now than at a login.
+        transaction.batch_execute("select accounts.canonical_contact('second_login', 'A')").await?;
+    }
+    let directory = directory(&transaction, &survey).await?;
+    transaction.commit().await?;
+    Ok(Schema { directory, applied })
+}
+
+/// Who made the directory, and with which functions.
+///
+/// # Errors
+/// If it is gone, or its functions are not what Ostiary calls.
+pub(super) async fn directory(client: &impl GenericClient, survey: &Survey) -> Result<Directory, OpenError> {
+    if survey.is_own()? {
+        return Ok(Directory::Own);
+    }
+    if !survey.has(GET_CONTACT.name()) {
+        return Err(OpenError::DirectoryGone(GET_CONTACT.signature));
+    }
+    Directory::foreign(client, survey).await
+}
+
+fn not_allowed(error: OpenError, role: &str) -> OpenError {
+    match error {
+        OpenError::NotAllowed { missing, .. } => OpenError::NotAllowed {
+            role: role.to_owned(),
+            missing,
+            advice: "Run `ostiary migrate` as a role that may create objects in the database, then start again.",
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,385 @@
+//! What is PostgreSQL's alone: its schema, its roles, its statements, and several nodes on one database.
+
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use ostiary_core::{
+    audit::AuditAction,
+    clock::{Clock, SystemClock},
+    store::{Accounts, RegisterOutcome, RotateOutcome, Sessions, Store, StoreError},
+};
+use ostiary_harness::postgres::{Cluster, Database, shared};
+use ostiary_store::postgres::{PostgresStore, examine};
+
+use crate::support::{
+    On, Opened, TestStore, account, event, open_postgres, postgres_settings, rules, session, start,
+};
+
+/// A database with nothing in it.
+fn empty() -> Database {
+    shared().database()
+}
+
+async fn open(url: &str) -> Result<PostgresStore, String> {
+    PostgresStore::open(&postgres_settings(url), Duration::ZERO).await.map_err(|error| error.to_string())
+}
+
+/// A copy of the database that Ostiary has made, with a store on it.
+async fn made() -> (TestStore, PostgresStore) {
+    let test = TestStore::new(On::Postgres);
+    test.open().await;
+    let store = open_postgres(&test.postgres().url()).await;
+    (test, store)
+}
+
+async fn rotate(store: &dyn Store, opened: &Opened, generation: u32, seconds: i64) -> RotateOutcome {
+    let rotation = opened.rotation(generation, seconds);
+    let on_reuse = event(AuditAction::RefreshTokenReused, rotation.now);
+    store.rotate_session(rotation, on_reuse).await.unwrap()
+}
+
+/// Every row of what `pg_stat_statements` has seen in the database: how often, and what.
+fn statements(database: &Database) -> Vec<(u64, String)> {
+    let sql = "select calls, regexp_replace(query, '\\s+', ' ', 'g') from pg_stat_statements
+               where dbid = (select oid from pg_database where datname = current_database())";
+    let lines = database.sql(sql);
+    let parts = lines.lines().map(|line| line.split_once('|').unwrap());
+    parts.map(|(calls, query)| (calls.parse().unwrap(), query.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn a_refresh_is_one_statement_and_one_heap_only_update() {
+    let (test, store) = made().await;
+    let database = test.postgres();
+    let mut sessions = Vec::new();
+    for number in 0..20 {
+        sessions.push(Opened::registered(&store, &format!("user{number}")).await);
+    }
+    database.sql(
+        "create extension pg_stat_statements;
+         select pg_stat_statements_reset(0, oid, 0) from pg_database where datname = current_database()",
+    );
+    for round in 0..50 {
+        for opened in &sessions {
+            assert_eq!(
+                rotate(&store, opened, round, i64::from(round)).await,
+                RotateOutcome::Rotated(opened.user_id)
+            );
+        }
+    }
+    let statements = statements(database);
+    let of_sessions: Vec<_> =
+        statements.iter().filter(|(_, query)| query.contains("auth.sessions")).collect();
+    let [(1000, update)] = of_sessions[..] else { panic!("{of_sessions:#?}") };
+    assert!(update.trim_start().starts_with("update auth.sessions"), "{update}");
+    let others: u64 = statements.iter().map(|(calls, _)| calls).sum::<u64>() - 1000;
+    assert!(others < 10, "{statements:#?}");
+
+    // A connection reports what it has done at the latest when it ends.
+    drop(store);
+    let counts = "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'sessions'";
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let (updates, heap_only) = loop {
+        let line = database.sql(counts);
+        let (updates, heap_only) = line.split_once('|').unwrap();
+        let counted: (u32, u32) = (updates.parse().unwrap(), heap_only.parse().unwrap());
+        if counted.0 >= 1000 {
+            break counted;
+        }
+        assert!(Instant::now() < deadline, "counted: {line}");
+    };
+    println!("{heap_only} of {updates} updates were heap-only");
+    assert_eq!(updates, 1000);
+    assert!(heap_only >= 950, "{heap_only} of 1000 were heap-only");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_two_nodes_of_fifty_registrations_of_one_email_one_succeeds() {
+    let (test, first) = made().await;
+    let second = open_postgres(&test.postgres().url()).await;
+    let nodes = [std::sync::Arc::new(first), std::sync::Arc::new(second)];
+    for round in 0..50 {
+        let email = rules().email(&format!("round{round}@example.com")).unwrap();
+        let mut racers = tokio::task::JoinSet::new();
+        for racer in 0..50 {
+            let (node, email) = (nodes[racer % 2].clone(), email.clone());
+            racers.spawn(async move {
+                let mut account = account(&format!("user{racer}of{round}"));
+                account.contacts[2] = email;
+                let event = event(AuditAction::UserRegistered, start());
+                node.register(account, session(), event).await.unwrap()
+            });
+        }
+        let outcomes = racers.join_all().await;
+        let registered = outcomes.iter().filter(|outcome| matches!(outcome, RegisterOutcome::Registered(_)));
+        assert_eq!(registered.count(), 1, "round {round}");
+    }
+    let counts = "select count(*) || ' ' || (select count(*) from contacts) || ' '
+                      || (select count(*) from memberships) || ' ' || (select count(*) from sessions) || ' '
+                      || (select count(*) from audit_events)
+                  from users";
+    assert_eq!(test.query::<String>(counts), "50 150 50 50 50", "one user a round, and no orphans");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_ten_nodes_that_start_at_once_one_migrates_and_all_serve() {
+    let database = empty();
+    let mut starting = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let url = database.url();
+        starting.spawn(async move { open_postgres(&url).await });
+    }
+    let nodes = starting.join_all().await;
+    let migrated = nodes.iter().filter(|node| !node.applied().is_empty()).count();
+    assert_eq!((nodes.len(), migrated), (10, 1));
+    for node in &nodes {
+        node.check().await.unwrap();
+    }
+    assert_eq!(database.sql("select count(*) from auth.ostiary_migrations"), "2");
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_create_anything_serves_what_is_in_place() {
+    let database = empty();
+    let name = database.name();
+    database
+        .sql(&format!("create role \"{name}\" login; grant connect on database \"{name}\" to \"{name}\""));
+    let _role = Role(&database);
+    let url = database.url().replace("postgres@", &format!("{name}@"));
+    let error = open(&url).await.unwrap_err();
+    assert!(error.contains("permission denied") && error.contains("ostiary migrate"), "{error}");
+    assert!(error.contains(name), "the role is named: {error}");
+    assert_eq!(database.sql("select count(*) from pg_namespace where nspname in ('auth', 'accounts')"), "0");
+
+    open_postgres(&database.url()).await;
+    let error = open(&url).await.unwrap_err();
+    assert!(
+        error.contains("permission denied for schema auth") && error.contains("docs/postgresql.md"),
+        "{error}"
+    );
+    database.sql(&format!("grant usage on schema auth, accounts to \"{name}\""));
+    database.sql(&format!("grant select on all tables in schema auth, accounts to \"{name}\""));
+    let error = open(&url).await.unwrap_err();
+    assert!(
+        error.contains("update on auth.sessions") && error.contains("insert on accounts.users"),
+        "{error}"
+    );
+    database
+        .sql(&format!("grant insert, update, delete on all tables in schema auth, accounts to \"{name}\""));
+    let store = open(&url).await.unwrap();
+    store.ensure_groups(&["customer".to_owned()], start()).await.unwrap();
+    let opened = Opened::registered(&store, "anna").await;
+    assert_eq!(rotate(&store, &opened, 0, 1).await, RotateOutcome::Rotated(opened.user_id));
+}
+
+/// A role of the database's name, dropped before the database.
+struct Role<'a>(&'a Database);
+
+impl Drop for Role<'_> {
+    fn drop(&mut self) {
+        let name = self.0.name();
+        self.0.sql(&format!("drop owned by \"{name}\"; drop role \"{name}\""));
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_made_is_left_alone_and_named() {
+    for (theirs, named) in [
+        ("create schema accounts; create table accounts.people (id int)", "accounts.people"),
+        ("create schema auth; create table auth.sessions (id int)", "auth.sessions"),
+        ("create schema auth; create table auth.refresh_tokens (id int)", "auth.refresh_tokens"),
+        (
+            "create schema auth; create function auth.judge_rotation() returns int language sql as 'select 1'",
+            "auth.judge_rotation",
+        ),
+    ] {
+        let database = empty();
+        database.sql(theirs);
+        let error = open(&database.url()).await.unwrap_err();
+        assert!(error.contains(named) && error.contains("docs/adopting.md"), "{error}");
+        assert!(examine(&postgres_settings(&database.url())).await.unwrap_err().to_string().contains(named));
+        assert_eq!(database.sql("select count(*) from pg_class where relname like 'ostiary%'"), "0");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_of_a_newer_version_is_served_and_one_changed_by_hand_is_not() {
+    let database = empty();
+    open_postgres(&database.url()).await;
+    database.sql(
+        "insert into auth.ostiary_migrations (part, version, name, checksum) values ('auth', 9999, 'later', '1');
+         update auth.ostiary_functions set definition = 'newer', schema_version = 9999 where part = 'auth'",
+    );
+    let store = open_postgres(&database.url()).await;
+    assert!(store.applied().is_empty(), "{:?}", store.applied());
+    database.sql("update auth.ostiary_migrations set checksum = '2' where version = 1 and part = 'auth'");
+    let error = open(&database.url()).await.unwrap_err();
+    assert!(error.contains("changed by hand") && error.contains("sessions_keys_and_audit"), "{error}");
+}
+
+#[tokio::test]
+async fn functions_are_made_again_when_their_text_changes() {
+    let database = empty();
+    open_postgres(&database.url()).await;
+    database.sql(
+        "update auth.ostiary_functions set definition = 'older' where part = 'accounts';
+         drop function accounts.is_active(uuid)",
+    );
+    assert_eq!(open_postgres(&database.url()).await.applied(), ["accounts functions"]);
+    assert_eq!(database.sql("select to_regprocedure('accounts.is_active(uuid)') is not null"), "t");
+}
+
+/// A failure half-way, here in the last of its statements, leaves nothing of a migration.
+#[tokio::test]
+async fn a_migration_is_applied_all_or_not_at_all() {
+    let database = empty();
+    database.sql(
+        "create function public.fault() returns event_trigger language plpgsql as $$
+         begin
+             if exists (select from pg_event_trigger_ddl_commands() where object_identity like 'accounts.is_active%') then
+                 raise exception 'injected';
+             end if;
+         end $$;
+         create event trigger fault on ddl_command_end execute function public.fault()",
+    );
+    let error = open(&database.url()).await.unwrap_err();
+    assert!(error.contains("injected"), "{error}");
+    assert_eq!(database.sql("select count(*) from pg_namespace where nspname in ('auth', 'accounts')"), "0");
+    database.sql("drop event trigger fault");
+    open_postgres(&database.url()).await;
+}
+
+/// The search path of a database lets a function of its own go before one of PostgreSQL's.
+#[tokio::test]
+async fn a_server_that_is_too_old_or_takes_no_writes_is_said_by_name() {
+    let old = empty();
+    old.sql(
+        "create schema old; create function old.current_setting(name text) returns text language sql
+         as $$ select case name when 'server_version' then '12.22' when 'server_version_num' then '120022'
+               else pg_catalog.current_setting(name) end $$",
+    );
+    old.sql(&format!("alter database \"{}\" set search_path = old, pg_catalog", old.name()));
+    let error = open(&old.url()).await.unwrap_err();
+    assert!(error.contains("PostgreSQL 12.22") && error.contains("13 or later"), "{error}");
+
+    let cluster = Cluster::start(&[]);
+    cluster.stop();
+    std::fs::write(cluster.directory().join("data/standby.signal"), "").unwrap();
+    cluster.start_again();
+    let error = open(&cluster.url("postgres")).await.unwrap_err();
+    assert!(error.contains("read-only standby") && error.contains("primary"), "{error}");
+}
+
+#[tokio::test]
+async fn the_clock_is_the_databases() {
+    let (test, _) = made().await;
+    let database = test.postgres();
+    database.sql(
+        "create schema ahead; create function ahead.clock_timestamp() returns timestamptz language sql volatile
+         as $$ select pg_catalog.clock_timestamp() + interval '1 hour' $$",
+    );
+    database.sql(&format!("alter database \"{}\" set search_path = ahead, pg_catalog", database.name()));
+    let store = open_postgres(&database.url()).await;
+    let difference = store.clock().now().duration_since(SystemClock.now());
+    assert!(
+        (difference - SignedDuration::from_hours(1)).abs() < SignedDuration::from_secs(1),
+        "{difference}"
+    );
+}
+
+/// Whoever holds a lock holds up nobody but those who need it, and those not for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_waits_for_a_lock_is_given_up_within_three_seconds() {
+    let (test, store) = made().await;
+    let opened = Opened::registered(&store, "anna").await;
+    let database = test.postgres();
+    let runtime = tokio::runtime::Handle::current();
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| database.try_sql("begin; lock table auth.sessions; select pg_sleep(60)"));
+        let is_locked = "select count(*) from pg_locks where relation = 'auth.sessions'::regclass
+                         and mode = 'AccessExclusiveLock' and granted";
+        while database.sql(is_locked) != "1" {}
+        let start = Instant::now();
+        let rotation = opened.rotation(0, 1);
+        let on_reuse = event(AuditAction::RefreshTokenReused, rotation.now);
+        let wait = store.rotate_session(rotation, on_reuse);
+        let waited = tokio::task::block_in_place(|| runtime.block_on(wait));
+        assert!(matches!(waited, Err(StoreError::Unavailable(_))), "{waited:?}");
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+        let anna = rules().username("anna").unwrap();
+        let read = tokio::task::block_in_place(|| runtime.block_on(store.find_credentials(&anna)));
+        assert!(read.unwrap().is_some(), "what needs no lock goes on");
+        database.sql("select pg_cancel_backend(pid) from pg_stat_activity where query like '%pg_sleep(60)' and pid <> pg_backend_pid()");
+        drop(holder.join());
+    });
+    let store = open_postgres(&database.url()).await;
+    assert_eq!(rotate(&store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.user_id));
+}
+
+/// Connections that end while nobody uses them are replaced, and no request notices.
+#[tokio::test]
+async fn lost_connections_are_replaced() {
+    let (test, store) = made().await;
+    let opened = Opened::registered(&store, "anna").await;
+    let end_all = "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity
+                   where datname = current_database() and pid <> pg_backend_pid()";
+    for generation in 0..5 {
+        assert_ne!(test.postgres().sql(end_all), "0");
+        assert_eq!(
+            rotate(&store, &opened, generation, i64::from(generation)).await,
+            RotateOutcome::Rotated(opened.user_id)
+        );
+        store.check().await.unwrap();
+    }
+}
+
+/// What a prepared statement returns has changed since: it is prepared again.
+#[tokio::test]
+async fn a_statement_whose_table_has_changed_is_prepared_again() {
+    let (test, store) = made().await;
+    let opened = Opened::registered(&store, "anna").await;
+    rotate(&store, &opened, 0, 1).await;
+    test.postgres().sql("alter table auth.sessions alter column user_id type text; alter table auth.sessions alter column user_id type uuid using user_id::uuid");
+    test.postgres().sql("alter table auth.sessions add column later text");
+    assert_eq!(rotate(&store, &opened, 1, 2).await, RotateOutcome::Rotated(opened.user_id));
+}
+
+/// What the replaced service writes and looks up is folded in SQL, while Ostiary folds in Rust. They differ for
+/// the dotless i, for Cherokee, whose small letters are the younger ones, and for letters younger than the
+/// server's ICU; then a name that is typed in another case is not found.
+#[tokio::test]
+async fn names_are_folded_in_sql_as_the_rules_fold_them() {
+    let database = empty();
+    open_postgres(&database.url()).await;
+    // Most characters have neither case nor other forms; of those a sample is enough.
+    let is_telling = |character: &char| {
+        let code = u32::from(*character);
+        let has_case = character.to_lowercase().ne([*character]) || character.to_uppercase().ne([*character]);
+        let has_forms = (0x1d400..0x1d800).contains(&code) || (0xf900..=0xffff).contains(&code);
+        has_case || has_forms || code < 0x3000 || code.is_multiple_of(64)
+    };
+    let every = ('\u{21}'..=char::MAX).filter(|character| *character != '@' && is_telling(character));
+    let folded = every.filter_map(|character| {
+        let contact = rules().username(&format!("a{character}z")).ok()?;
+        Some((u32::from(character), contact.canonical().value().replace('\\', "\\\\")))
+    });
+    let rows: Vec<String> = folded.map(|(code, value)| format!("{code}\t{value}\n")).collect();
+    let directory = tempfile::TempDir::new().unwrap();
+    let file = directory.path().join("folded");
+    std::fs::write(&file, rows.concat()).unwrap();
+    database.sql("create table public.folded (code int, value text)");
+    database.sql(&format!("\\copy public.folded from '{}'", file.display()));
+    let differing = database.sql(
+        "select code from public.folded
+         where accounts.canonical_contact('second_login', 'a' || chr(code) || 'z') <> value",
+    );
+    let is_cherokee = |code: &u32| (0x13a0..=0x13ff).contains(code) || (0xab70..=0xabbf).contains(code);
+    let others: Vec<u32> =
+        differing.lines().map(|line| line.parse().unwrap()).filter(|code| !is_cherokee(code)).collect();
+    println!("{} characters, of which differ, but for Cherokee: {others:x?}", rows.len());
+    assert!(rows.len() > 20_000, "{}", rows.len());
+    assert!(
+        others.iter().filter(|code| **code < 0x1000).all(|code| [0x131, 0x58b, 0x58c, 0x558].contains(code))
+    );
+    assert!(others.len() < 300, "{}", others.len());
+}
