@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it meets what it did not expect")]
 
+mod adopted;
+mod beside;
 mod command_line;
 mod connections;
 mod contract;
@@ -9,5 +11,7 @@ mod crash;
 mod docs;
 mod hostile;
 mod login;
+mod nodes;
+mod outage;
 mod refresh;
 mod support;

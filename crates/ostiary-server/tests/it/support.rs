@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 mod stores;
 
-pub(crate) use stores::{On, Place, SOMEBODY_ELSES};
+pub(crate) use stores::{On, Place};
 
 pub(crate) const JWT_SECRET: &str = "the secret that all of the tests share";
 
@@ -202,10 +202,16 @@ impl Process {
     pub(crate) fn start(directory: &Path, more: &[(&str, &str)]) -> Self {
         let mut child = command(directory, more).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        log.read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line}"));
-        let service = ready["service"].as_str().unwrap_or_else(|| panic!("not ready: {line}"));
+        // Before it is ready it may say what it does to its database.
+        let service = loop {
+            let mut line = String::new();
+            log.read_line(&mut line).unwrap();
+            let entry: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line}"));
+            assert_ne!(entry["level"], "ERROR", "not ready: {line}");
+            if let Some(service) = entry["service"].as_str() {
+                break service.to_owned();
+            }
+        };
         let address = service.strip_prefix("http://").unwrap().split('/').next().unwrap().parse().unwrap();
         Self { child, address, log }
     }

@@ -113,12 +113,14 @@ impl OpenError {
         let database = database.to_owned();
         let Some(cause) = error.as_db_error() else {
             let cause = with_causes(error);
-            // A handshake that fails, or a setting that is wrong, will be so again.
-            return match io_cause(error).map(std::io::Error::kind) {
-                Some(std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput) => {
-                    Self::Refused { database, cause, advice: "see POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT" }
-                }
-                _ => Self::Unreachable { database, cause, waited },
+            // What the network does may pass; a handshake that fails will fail again.
+            let is_network = io_cause(error).is_some_and(|cause| {
+                !matches!(cause.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput)
+            });
+            return if is_network || error.is_closed() {
+                Self::Unreachable { database, cause, waited }
+            } else {
+                Self::Refused { database, cause, advice: "see POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT" }
             };
         };
         let advice = match cause.code() {

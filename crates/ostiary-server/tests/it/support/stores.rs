@@ -12,7 +12,7 @@ use rusqlite::types::Value;
 use tempfile::TempDir;
 
 /// Tables and functions that Ostiary did not make.
-pub(crate) const SOMEBODY_ELSES: &str = include_str!("../../adopted/directory.sql");
+const SOMEBODY_ELSES: &str = include_str!("../../adopted/directory.sql");
 
 /// Which store a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
