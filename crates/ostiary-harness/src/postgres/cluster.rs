@@ -1,6 +1,13 @@
 //! A server for one test, which may stop it, restart it and set it up as it likes.
 
-use std::{fmt::Write, fs, path::Path, thread, time::Duration};
+use std::{
+    fmt::Write,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    thread,
+    time::Duration,
+};
 
 use super::{
     installation::Installation,
@@ -81,6 +88,14 @@ impl Cluster {
     /// Starts the server after a stop, at the same port.
     pub fn start_again(&self) {
         self.server.start_at(self.port);
+    }
+
+    /// Writes a file into the server's `data`, for its user alone.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.server.data().join(name);
+        must(fs::write(&path, text), format!("write {}", path.display()));
+        must(fs::set_permissions(&path, Permissions::from_mode(0o600)), "set a file's mode");
+        self.leased.user().give(&path);
     }
 
     /// Runs SQL in a database, and gives the values in lines, columns divided by `|`.

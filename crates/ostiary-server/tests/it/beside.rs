@@ -1,7 +1,7 @@
 //! The replaced service beside Ostiary, on a database that Ostiary made: its four functions, called exactly as
 //! that service calls them.
 
-use aws_lc_rs::digest;
+use ostiary_core::refresh_token::ForeignToken;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio_postgres::{
@@ -18,8 +18,8 @@ const HASH: &str = "$2b$12$TxZc2ZpIWeoDt6Odx0SkmepB8DExVVjWmVpMohAL3SVe8DmdmUf9u
 /// A refresh token as the replaced service makes them, and what it keeps of it.
 fn foreign_token(seed: char) -> (String, String) {
     let token = seed.to_string().repeat(85) + "A";
-    let digest = digest::digest(&digest::SHA256, token.as_bytes());
-    (token, digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    let hash = ForeignToken::parse(&token).unwrap().hash();
+    (token, hash.as_str().to_owned())
 }
 
 /// The replaced service: what it asks of the database. As its driver does, it leaves the types of parameters to

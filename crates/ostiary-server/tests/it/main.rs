@@ -1,6 +1,7 @@
 //! Behaviour, through HTTP on the real router and a real store, or through the binary itself.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it meets what it did not expect")]
+#![expect(clippy::print_stdout, reason = "figures that were measured")]
 
 mod adopted;
 mod beside;

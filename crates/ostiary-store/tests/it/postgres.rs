@@ -264,7 +264,7 @@ async fn a_server_that_is_too_old_or_takes_no_writes_is_said_by_name() {
 
     let cluster = Cluster::start(&[]);
     cluster.stop();
-    std::fs::write(cluster.directory().join("data/standby.signal"), "").unwrap();
+    cluster.write("standby.signal", "");
     cluster.start_again();
     let error = open(&cluster.url("postgres")).await.unwrap_err();
     assert!(error.contains("read-only standby") && error.contains("primary"), "{error}");
