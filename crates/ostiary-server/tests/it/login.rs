@@ -24,7 +24,9 @@ fn first_error(answer: &(u16, Value)) -> (u16, &str, &Value) {
 
 #[rstest]
 #[tokio::test]
-async fn whoever_registers_in_one_spelling_logs_in_by_another(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn whoever_registers_in_one_spelling_logs_in_by_another(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start(on).await;
     let answer = register(&server, |body| {
         body["second_login"] = "Анна-7".into();
@@ -40,7 +42,9 @@ async fn whoever_registers_in_one_spelling_logs_in_by_another(#[values(On::Sqlit
 
 #[rstest]
 #[tokio::test]
-async fn a_contact_in_another_spelling_is_taken_too(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_contact_in_another_spelling_is_taken_too(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start(on).await;
     let first = registration("anna");
     server.post("/api/v1/auth/register", &first).await;
@@ -55,7 +59,9 @@ async fn a_contact_in_another_spelling_is_taken_too(#[values(On::Sqlite, On::Pos
 
 #[rstest]
 #[tokio::test]
-async fn names_that_could_be_taken_for_another_kind_are_refused(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn names_that_could_be_taken_for_another_kind_are_refused(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start(on).await;
     for username in ["a@b", "89161234567", "+7 916 123-45-67", "a\u{0}b", "ab\u{202e}c", "a\u{200b}b"] {
         let answer = register(&server, |body| body["second_login"] = username.into()).await;
@@ -77,7 +83,9 @@ async fn names_that_could_be_taken_for_another_kind_are_refused(#[values(On::Sql
 
 #[rstest]
 #[tokio::test]
-async fn common_passwords_are_refused_without_repeating_them(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn common_passwords_are_refused_without_repeating_them(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start(on).await;
     for password in ["password", "12345678", "anna@example.com", "qwertyuiop"] {
         let answer = register(&server, |body| body["password"] = password.into()).await;
@@ -94,7 +102,7 @@ async fn common_passwords_are_refused_without_repeating_them(#[values(On::Sqlite
 #[rstest]
 #[tokio::test]
 async fn a_common_password_is_reported_beside_everything_else_in_the_order_of_the_fields(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let server = Server::start(on).await;
     let answer = register(&server, |body| {
@@ -110,7 +118,9 @@ async fn a_common_password_is_reported_beside_everything_else_in_the_order_of_th
 
 #[rstest]
 #[tokio::test]
-async fn the_length_of_a_password_is_counted_in_characters(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn the_length_of_a_password_is_counted_in_characters(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start(on).await;
     for (password, kind) in [
         ("\u{1f40e}".repeat(7), "string_too_short"),
@@ -139,7 +149,7 @@ async fn the_length_of_a_password_is_counted_in_characters(#[values(On::Sqlite, 
 #[rstest]
 #[tokio::test]
 async fn hashes_of_the_replaced_service_log_in_and_are_replaced_once(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let server = Server::start(on).await;
     server.register("anna").await;
@@ -157,7 +167,9 @@ async fn hashes_of_the_replaced_service_log_in_and_are_replaced_once(
 
 #[rstest]
 #[tokio::test]
-async fn under_bcrypt_passwords_that_it_would_cut_are_refused(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn under_bcrypt_passwords_that_it_would_cut_are_refused(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start_with(on, &[("PASSWORD_SCHEME", "bcrypt")]).await;
     let answer = register(&server, |body| body["password"] = "correct horse ".repeat(6).into()).await;
     assert_eq!(first_error(&answer).1, "password_too_long");
@@ -168,7 +180,9 @@ async fn under_bcrypt_passwords_that_it_would_cut_are_refused(#[values(On::Sqlit
 
 #[rstest]
 #[tokio::test]
-async fn a_corrupt_or_absent_hash_is_a_failed_login(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_corrupt_or_absent_hash_is_a_failed_login(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start(on).await;
     server.register("anna").await;
     for hash in [
@@ -186,7 +200,7 @@ async fn a_corrupt_or_absent_hash_is_a_failed_login(#[values(On::Sqlite, On::Pos
 
 #[rstest]
 #[tokio::test]
-async fn all_failures_of_a_login_look_the_same(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn all_failures_of_a_login_look_the_same(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
     let server = Server::start(on).await;
     server.register("anna").await;
     server.register("boris").await;
@@ -226,7 +240,9 @@ async fn all_failures_of_a_login_look_the_same(#[values(On::Sqlite, On::Postgres
 
 #[rstest]
 #[tokio::test]
-async fn a_login_opens_a_session_with_its_audit_event(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_login_opens_a_session_with_its_audit_event(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start(on).await;
     server.register("anna").await;
     server.clock.advance(jiff::SignedDuration::from_millis(1));
@@ -242,7 +258,7 @@ async fn a_login_opens_a_session_with_its_audit_event(#[values(On::Sqlite, On::P
 #[rstest]
 #[tokio::test]
 async fn more_logins_than_the_lane_can_start_in_time_are_refused_at_once_with_a_time_to_retry(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let server = std::sync::Arc::new(
         Server::start_with(on, &[("HASH_THREADS", "1"), ("HASH_DEADLINE", "0.05")]).await,
@@ -268,7 +284,7 @@ async fn more_logins_than_the_lane_can_start_in_time_are_refused_at_once_with_a_
 #[rstest]
 #[tokio::test]
 async fn tokens_without_a_shared_secret_verify_by_the_published_key(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let server = Server::start_with(on, &[("JWT_SECRET_KEY", "")]).await;
     let token = server.register("anna").await.access;
@@ -295,7 +311,7 @@ async fn tokens_without_a_shared_secret_verify_by_the_published_key(
 
 #[rstest]
 #[tokio::test]
-async fn a_shared_secret_is_never_published(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_shared_secret_is_never_published(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
     let server = Server::start(on).await;
     let keys: Value = server.get("/.well-known/jwks.json").await.json().await.unwrap();
     assert_eq!(keys, json!({"keys": []}));
@@ -304,7 +320,9 @@ async fn a_shared_secret_is_never_published(#[values(On::Sqlite, On::Postgres)] 
 /// A number is kept digit by digit, however large or small.
 #[rstest]
 #[tokio::test]
-async fn the_numbers_of_a_profile_are_kept_as_they_were_written(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn the_numbers_of_a_profile_are_kept_as_they_were_written(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start(on).await;
     let profile = r#"{"a":18446744073709551617,"b":-0,"c":1e400,"d":0.10000000000000000000000001}"#;
     let body = registration("anna").to_string().replace(r#"{"first_name":"anna"}"#, profile);

@@ -9,7 +9,7 @@ use crate::support::{On, Server, Tokens, refusal};
 
 #[rstest]
 #[tokio::test]
-async fn each_refresh_gives_the_next_token(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn each_refresh_gives_the_next_token(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
     let server = Server::start(on).await;
     let mut tokens = server.register("anna").await;
     for _ in 0..5 {
@@ -24,7 +24,7 @@ async fn each_refresh_gives_the_next_token(#[values(On::Sqlite, On::Postgres)] o
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_refreshes_with_one_token_at_once_all_get_the_same_successor(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let server = std::sync::Arc::new(Server::start(on).await);
     let mut token = server.register("anna").await.refresh;
@@ -46,7 +46,7 @@ async fn of_64_refreshes_with_one_token_at_once_all_get_the_same_successor(
 #[rstest]
 #[tokio::test]
 async fn a_retry_within_the_grace_period_gets_the_same_successor_also_after_a_restart(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let server = Server::start(on).await;
     let first = server.register("anna").await.refresh;
@@ -61,7 +61,9 @@ async fn a_retry_within_the_grace_period_gets_the_same_successor_also_after_a_re
 
 #[rstest]
 #[tokio::test]
-async fn a_spent_token_after_the_grace_period_ends_the_session(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_spent_token_after_the_grace_period_ends_the_session(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start(on).await;
     let first = server.register("anna").await.refresh;
     let second = Tokens::from(server.refresh(&first).await).await.refresh;
@@ -77,7 +79,7 @@ async fn a_spent_token_after_the_grace_period_ends_the_session(#[values(On::Sqli
 #[rstest]
 #[tokio::test]
 async fn a_grandparent_ends_the_session_even_within_the_grace_period(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let server = Server::start(on).await;
     let first = server.register("anna").await.refresh;
@@ -89,7 +91,9 @@ async fn a_grandparent_ends_the_session_even_within_the_grace_period(
 
 #[rstest]
 #[tokio::test]
-async fn the_end_of_one_session_leaves_the_users_others_alone(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn the_end_of_one_session_leaves_the_users_others_alone(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start(on).await;
     let stolen = server.register("anna").await.refresh;
     let other = Tokens::from(server.login("anna", "correct horse").await).await.refresh;
@@ -102,7 +106,7 @@ async fn the_end_of_one_session_leaves_the_users_others_alone(#[values(On::Sqlit
 #[rstest]
 #[tokio::test]
 async fn a_session_ends_at_its_time_however_often_it_is_refreshed(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let server = Server::start_with(on, &[("REFRESH_TOKEN_EXPIRE_DAYS", "2")]).await;
     let mut token = server.register("anna").await.refresh;
@@ -118,7 +122,7 @@ async fn a_session_ends_at_its_time_however_often_it_is_refreshed(
 
 #[rstest]
 #[tokio::test]
-async fn a_disabled_users_sessions_are_dead(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_disabled_users_sessions_are_dead(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
     let server = Server::start(on).await;
     let token = server.register("anna").await.refresh;
     server.execute("update users set active = false");
@@ -128,7 +132,9 @@ async fn a_disabled_users_sessions_are_dead(#[values(On::Sqlite, On::Postgres)] 
 /// A forged token is refused before the database is asked: here there is none any more.
 #[rstest]
 #[tokio::test]
-async fn a_forged_token_never_reaches_the_database(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_forged_token_never_reaches_the_database(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start(on).await;
     let token = server.register("anna").await.refresh;
     server.execute("drop table sessions");
@@ -144,7 +150,9 @@ async fn a_forged_token_never_reaches_the_database(#[values(On::Sqlite, On::Post
 
 #[rstest]
 #[tokio::test]
-async fn neither_the_token_nor_its_secret_is_in_the_database(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn neither_the_token_nor_its_secret_is_in_the_database(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let server = Server::start(on).await;
     let token = server.register("anna").await.refresh;
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token.strip_prefix("ort_").unwrap()).unwrap();

@@ -10,7 +10,9 @@ use crate::support::{On, Opened, TestStore, account, event, rules, session, star
 
 #[rstest]
 #[tokio::test]
-async fn an_account_is_found_by_each_of_its_contacts(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn an_account_is_found_by_each_of_its_contacts(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let test = TestStore::new(on);
     let store = test.open().await;
     let account = account("anna");
@@ -29,7 +31,9 @@ async fn an_account_is_found_by_each_of_its_contacts(#[values(On::Sqlite, On::Po
 
 #[rstest]
 #[tokio::test]
-async fn a_taken_contact_is_named_and_nothing_is_left_behind(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_taken_contact_is_named_and_nothing_is_left_behind(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let test = TestStore::new(on);
     let store = test.open().await;
     let first = account("anna");
@@ -64,7 +68,7 @@ async fn a_taken_contact_is_named_and_nothing_is_left_behind(#[values(On::Sqlite
 
 #[rstest]
 #[tokio::test]
-async fn a_profile_is_kept_as_it_was_given(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_profile_is_kept_as_it_was_given(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
     let test = TestStore::new(on);
     let store = test.open().await;
     Opened::registered(&*store, "anna").await;
@@ -76,7 +80,7 @@ async fn a_profile_is_kept_as_it_was_given(#[values(On::Sqlite, On::Postgres)] o
 #[rstest]
 #[tokio::test]
 async fn of_fifty_registrations_of_one_contact_at_once_one_succeeds(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let test = TestStore::new(on);
     let store = test.open().await;
@@ -100,7 +104,7 @@ async fn of_fifty_registrations_of_one_contact_at_once_one_succeeds(
 
 #[rstest]
 #[tokio::test]
-async fn a_password_hash_is_replaced_once(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_password_hash_is_replaced_once(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
     let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
@@ -114,7 +118,9 @@ async fn a_password_hash_is_replaced_once(#[values(On::Sqlite, On::Postgres)] on
 
 #[rstest]
 #[tokio::test]
-async fn a_disabled_user_is_not_found_and_gets_no_session(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_disabled_user_is_not_found_and_gets_no_session(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
@@ -127,7 +133,9 @@ async fn a_disabled_user_is_not_found_and_gets_no_session(#[values(On::Sqlite, O
 
 #[rstest]
 #[tokio::test]
-async fn a_user_without_a_password_is_found_without_one(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_user_without_a_password_is_found_without_one(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let test = TestStore::new(on);
     let store = test.open().await;
     Opened::registered(&*store, "anna").await;

@@ -11,7 +11,9 @@ use crate::support::{On, Opened, TestStore, account, event, rules, session, star
 /// A trigger makes one statement fail: the whole operation is undone, and says so.
 #[rstest]
 #[tokio::test]
-async fn a_registration_of_which_any_part_fails_leaves_nothing(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_registration_of_which_any_part_fails_leaves_nothing(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     for table in ["users", "contacts", "memberships", "sessions", "audit_events"] {
         let test = TestStore::new(on);
         let store = test.open().await;
@@ -33,7 +35,7 @@ async fn a_registration_of_which_any_part_fails_leaves_nothing(#[values(On::Sqli
 #[rstest]
 #[tokio::test]
 async fn a_reuse_whose_event_cannot_be_written_revokes_nothing_and_is_no_success(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let test = TestStore::new(on);
     let store = test.open().await;
@@ -53,7 +55,9 @@ async fn a_reuse_whose_event_cannot_be_written_revokes_nothing_and_is_no_success
 /// Steps share a commit, but not their failures.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_that_fails_leaves_the_others_in_its_group_alone(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_step_that_fails_leaves_the_others_in_its_group_alone(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let test = TestStore::new(on);
     let store = test.open().await;
     test.fail_inserts("users", true);

@@ -39,26 +39,25 @@ async fn rotate(store: &dyn Store, opened: &Opened, generation: u32, seconds: i6
 }
 
 /// Every row of what `pg_stat_statements` has seen in the database: how often, and what.
-fn statements(database: &Database) -> Vec<(u64, String)> {
+fn statements(cluster: &Cluster) -> Vec<(u64, String)> {
     let sql = "select calls, regexp_replace(query, '\\s+', ' ', 'g') from pg_stat_statements
                where dbid = (select oid from pg_database where datname = current_database())";
-    let lines = database.sql(sql);
+    let lines = cluster.sql("postgres", sql);
     let parts = lines.lines().map(|line| line.split_once('|').unwrap());
     parts.map(|(calls, query)| (calls.parse().unwrap(), query.to_owned())).collect()
 }
 
 #[tokio::test]
 async fn a_refresh_is_one_statement_and_one_heap_only_update() {
-    let (test, store) = made().await;
-    let database = test.postgres();
+    // A server of its own: whoever is connecting to any database keeps dead rows from being cleared away.
+    let cluster = Cluster::start(&[("shared_preload_libraries", "pg_stat_statements")]);
+    let store = open_postgres(&cluster.url("postgres")).await;
+    store.ensure_groups(&["customer".to_owned()], start()).await.unwrap();
     let mut sessions = Vec::new();
     for number in 0..20 {
         sessions.push(Opened::registered(&store, &format!("user{number}")).await);
     }
-    database.sql(
-        "create extension pg_stat_statements;
-         select pg_stat_statements_reset(0, oid, 0) from pg_database where datname = current_database()",
-    );
+    cluster.sql("postgres", "create extension pg_stat_statements; select pg_stat_statements_reset()");
     for round in 0..50 {
         for opened in &sessions {
             assert_eq!(
@@ -67,7 +66,7 @@ async fn a_refresh_is_one_statement_and_one_heap_only_update() {
             );
         }
     }
-    let statements = statements(database);
+    let statements = statements(&cluster);
     let of_sessions: Vec<_> =
         statements.iter().filter(|(_, query)| query.contains("auth.sessions")).collect();
     let [(1000, update)] = of_sessions[..] else { panic!("{of_sessions:#?}") };
@@ -80,7 +79,7 @@ async fn a_refresh_is_one_statement_and_one_heap_only_update() {
     let counts = "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'sessions'";
     let deadline = Instant::now() + Duration::from_secs(30);
     let (updates, heap_only) = loop {
-        let line = database.sql(counts);
+        let line = cluster.sql("postgres", counts);
         let (updates, heap_only) = line.split_once('|').unwrap();
         let counted: (u32, u32) = (updates.parse().unwrap(), heap_only.parse().unwrap());
         if counted.0 >= 1000 {
@@ -287,33 +286,72 @@ async fn the_clock_is_the_databases() {
     );
 }
 
-/// Whoever holds a lock holds up nobody but those who need it, and those not for long.
+/// Runs `work` while somebody else holds `auth.sessions` locked, for as long as that takes and not longer.
+async fn while_locked<T>(database: &Database, work: impl AsyncFnOnce() -> T) -> T {
+    let runtime = tokio::runtime::Handle::current();
+    let is_locked = "select count(*) from pg_locks where relation = 'auth.sessions'::regclass
+                     and mode = 'AccessExclusiveLock' and granted";
+    let unlock = "select pg_cancel_backend(pid) from pg_stat_activity
+                  where query like '%pg_sleep(60)' and pid <> pg_backend_pid()
+                  and datname = current_database()";
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| database.try_sql("begin; lock table auth.sessions; select pg_sleep(60)"));
+        while database.sql(is_locked) != "1" {}
+        let done = tokio::task::block_in_place(|| runtime.block_on(work()));
+        database.sql(unlock);
+        drop(holder.join());
+        done
+    })
+}
+
+/// Whoever holds a lock holds up nobody but those who need it, and those not for long; however many they are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_statement_that_waits_for_a_lock_is_given_up_within_three_seconds() {
+async fn statements_that_wait_for_a_lock_are_given_up_within_three_seconds() {
+    let (test, store) = made().await;
+    let opened = Opened::registered(&store, "anna").await;
+    let store = std::sync::Arc::new(store);
+    while_locked(test.postgres(), async || {
+        let start = Instant::now();
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..30 {
+            let (store, rotation) = (store.clone(), opened.rotation(0, 1));
+            let on_reuse = event(AuditAction::RefreshTokenReused, rotation.now);
+            waiting.spawn(async move { store.rotate_session(rotation, on_reuse).await });
+        }
+        let anna = rules().username("anna").unwrap();
+        assert!(store.find_credentials(&anna).await.unwrap().is_some(), "what needs no lock goes on");
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        for outcome in waiting.join_all().await {
+            assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
+        }
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    })
+    .await;
+    assert_eq!(rotate(&*store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.user_id));
+}
+
+/// The server ends a connection while a statement waits on it: it cannot have taken effect, and runs again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_was_ended_before_it_took_effect_runs_again() {
     let (test, store) = made().await;
     let opened = Opened::registered(&store, "anna").await;
     let database = test.postgres();
-    let runtime = tokio::runtime::Handle::current();
-    std::thread::scope(|scope| {
-        let holder = scope.spawn(|| database.try_sql("begin; lock table auth.sessions; select pg_sleep(60)"));
-        let is_locked = "select count(*) from pg_locks where relation = 'auth.sessions'::regclass
-                         and mode = 'AccessExclusiveLock' and granted";
-        while database.sql(is_locked) != "1" {}
-        let start = Instant::now();
-        let rotation = opened.rotation(0, 1);
+    let store = std::sync::Arc::new(store);
+    let rotating = while_locked(database, async || {
+        let (store, rotation) = (store.clone(), opened.rotation(0, 1));
         let on_reuse = event(AuditAction::RefreshTokenReused, rotation.now);
-        let wait = store.rotate_session(rotation, on_reuse);
-        let waited = tokio::task::block_in_place(|| runtime.block_on(wait));
-        assert!(matches!(waited, Err(StoreError::Unavailable(_))), "{waited:?}");
-        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
-        let anna = rules().username("anna").unwrap();
-        let read = tokio::task::block_in_place(|| runtime.block_on(store.find_credentials(&anna)));
-        assert!(read.unwrap().is_some(), "what needs no lock goes on");
-        database.sql("select pg_cancel_backend(pid) from pg_stat_activity where query like '%pg_sleep(60)' and pid <> pg_backend_pid()");
-        drop(holder.join());
-    });
-    let store = open_postgres(&database.url()).await;
-    assert_eq!(rotate(&store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.user_id));
+        let rotating = tokio::spawn(async move { store.rotate_session(rotation, on_reuse).await });
+        let waiting = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                       where wait_event_type = 'Lock' and query like '%update auth.sessions%'
+                       and pid <> pg_backend_pid() and datname = current_database()";
+        while database.sql(waiting) == "0" {
+            tokio::task::yield_now().await;
+        }
+        rotating
+    })
+    .await;
+    assert_eq!(rotating.await.unwrap().unwrap(), RotateOutcome::Rotated(opened.user_id));
+    assert_eq!(test.query::<i64>("select generation from sessions"), 1);
 }
 
 /// Connections that end while nobody uses them are replaced, and no request notices.

@@ -184,7 +184,7 @@ impl<'a> World<'a> {
 }
 
 #[rstest]
-fn sessions_do_as_the_model_does(#[values(On::Sqlite, On::Postgres)] on: On) {
+fn sessions_do_as_the_model_does(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
     let test = TestStore::new(on);
     let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
     let outcome = TestRunner::new(config).run(&proptest::collection::vec(step(), 1..40), |steps| {

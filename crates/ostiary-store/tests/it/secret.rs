@@ -5,7 +5,9 @@ use crate::support::{On, TestStore, server_secret, start};
 
 #[rstest]
 #[tokio::test]
-async fn a_store_remembers_the_last_secret_that_it_was_used_with(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_store_remembers_the_last_secret_that_it_was_used_with(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let test = TestStore::new(on);
     let store = test.open().await;
     assert_eq!(store.secret_fingerprint().await.unwrap(), None);

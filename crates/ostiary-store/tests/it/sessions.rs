@@ -16,7 +16,7 @@ async fn rotate(store: &dyn Store, rotation: Rotation) -> RotateOutcome {
 #[rstest]
 #[tokio::test]
 async fn a_generation_is_spent_once_and_repeated_within_the_grace_period(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let test = TestStore::new(on);
     let store = test.open().await;
@@ -36,7 +36,7 @@ async fn a_generation_is_spent_once_and_repeated_within_the_grace_period(
 #[rstest]
 #[tokio::test]
 async fn a_generation_spent_longer_ago_revokes_the_session_with_its_audit_event(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let test = TestStore::new(on);
     let store = test.open().await;
@@ -54,7 +54,7 @@ async fn a_generation_spent_longer_ago_revokes_the_session_with_its_audit_event(
 #[rstest]
 #[tokio::test]
 async fn a_grandparent_revokes_the_session_even_within_the_grace_period(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let test = TestStore::new(on);
     let store = test.open().await;
@@ -67,7 +67,9 @@ async fn a_grandparent_revokes_the_session_even_within_the_grace_period(
 
 #[rstest]
 #[tokio::test]
-async fn what_is_not_good_is_refused_and_changes_nothing(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn what_is_not_good_is_refused_and_changes_nothing(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
@@ -87,7 +89,7 @@ async fn what_is_not_good_is_refused_and_changes_nothing(#[values(On::Sqlite, On
 
 #[rstest]
 #[tokio::test]
-async fn the_last_generation_is_spent_and_no_more(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn the_last_generation_is_spent_and_no_more(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
     let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
@@ -102,7 +104,9 @@ async fn the_last_generation_is_spent_and_no_more(#[values(On::Sqlite, On::Postg
 
 #[rstest]
 #[tokio::test]
-async fn a_revoked_session_stays_revoked_and_is_revoked_once(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_revoked_session_stays_revoked_and_is_revoked_once(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
@@ -122,7 +126,7 @@ async fn a_revoked_session_stays_revoked_and_is_revoked_once(#[values(On::Sqlite
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_rotations_of_one_generation_at_once_one_rotates_and_the_others_repeat(
-    #[values(On::Sqlite, On::Postgres)] on: On,
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
     let test = TestStore::new(on);
     let store = test.open().await;
@@ -144,7 +148,7 @@ async fn of_64_rotations_of_one_generation_at_once_one_rotates_and_the_others_re
 
 #[rstest]
 #[tokio::test]
-async fn a_session_keeps_where_it_came_from(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_session_keeps_where_it_came_from(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
     let test = TestStore::new(on);
     let store = test.open().await;
     Opened::registered(&*store, "anna").await;

@@ -8,7 +8,7 @@ use crate::support::{On, TestStore, server_secret, start};
 
 #[rstest]
 #[tokio::test]
-async fn the_first_key_is_made_once_and_kept(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn the_first_key_is_made_once_and_kept(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
     let test = TestStore::new(on);
     let store = test.open().await;
     let first = Keys::open(&SigningMethod::EdDsa, &server_secret(), &*store, start()).await.unwrap();
@@ -21,7 +21,9 @@ async fn the_first_key_is_made_once_and_kept(#[values(On::Sqlite, On::Postgres)]
 
 #[rstest]
 #[tokio::test]
-async fn servers_that_start_at_once_agree_on_one_key(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn servers_that_start_at_once_agree_on_one_key(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let test = TestStore::new(on);
     let store = test.open().await;
     let mut starters = tokio::task::JoinSet::new();
@@ -43,7 +45,9 @@ async fn servers_that_start_at_once_agree_on_one_key(#[values(On::Sqlite, On::Po
 
 #[rstest]
 #[tokio::test]
-async fn a_key_does_not_open_under_another_servers_secret(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_key_does_not_open_under_another_servers_secret(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
     let test = TestStore::new(on);
     let store = test.open().await;
     Keys::open(&SigningMethod::EdDsa, &server_secret(), &*store, start()).await.unwrap();
@@ -55,7 +59,7 @@ async fn a_key_does_not_open_under_another_servers_secret(#[values(On::Sqlite, O
 
 #[rstest]
 #[tokio::test]
-async fn the_private_half_is_not_in_the_database(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn the_private_half_is_not_in_the_database(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
     let test = TestStore::new(on);
     let store = test.open().await;
     Keys::open(&SigningMethod::EdDsa, &server_secret(), &*store, start()).await.unwrap();

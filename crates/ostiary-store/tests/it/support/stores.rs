@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use ostiary_core::store::Store;
 use ostiary_harness::{
     cell::Cell,
+    pgbouncer::PgBouncer,
     postgres::{self, Database},
 };
 use ostiary_store::{
@@ -21,19 +22,26 @@ use super::start;
 pub(crate) enum On {
     Sqlite,
     Postgres,
+    /// PostgreSQL behind PgBouncer in transaction mode.
+    PgBouncer,
 }
 
 /// A database of its own.
 pub(crate) enum TestStore {
     Sqlite(TempDir),
-    Postgres(Database),
+    Postgres(Database, Option<PgBouncer>),
 }
 
 impl TestStore {
     pub(crate) fn new(on: On) -> Self {
         match on {
             On::Sqlite => Self::Sqlite(TempDir::new().unwrap()),
-            On::Postgres => Self::Postgres(postgres::shared().database_from(&this_build(), migrate)),
+            On::Postgres | On::PgBouncer => {
+                let database = postgres::shared().database_from(&this_build(), migrate);
+                let before = |port| PgBouncer::before("127.0.0.1", port);
+                let pooler = (on == On::PgBouncer).then(|| before(postgres::shared().port().unwrap()));
+                Self::Postgres(database, pooler)
+            }
         }
     }
 
@@ -41,7 +49,7 @@ impl TestStore {
     pub(crate) fn path(&self) -> PathBuf {
         match self {
             Self::Sqlite(directory) => directory.path().join("ostiary.db"),
-            Self::Postgres(_) => panic!("PostgreSQL is no file"),
+            Self::Postgres(..) => panic!("PostgreSQL is no file"),
         }
     }
 
@@ -49,14 +57,19 @@ impl TestStore {
     pub(crate) fn postgres(&self) -> &Database {
         match self {
             Self::Sqlite(_) => panic!("SQLite is no server"),
-            Self::Postgres(database) => database,
+            Self::Postgres(database, _) => database,
         }
     }
 
     pub(crate) async fn open(&self) -> Arc<dyn Store> {
         let store: Arc<dyn Store> = match self {
             Self::Sqlite(_) => Arc::new(SqliteStore::open(&self.path()).unwrap()),
-            Self::Postgres(database) => Arc::new(open_postgres(&database.url()).await),
+            Self::Postgres(database, None) => Arc::new(open_postgres(&database.url()).await),
+            Self::Postgres(database, Some(pooler)) => {
+                let store = open_postgres(&pooler.url(database.name())).await;
+                assert!(!store.prepares_statements(), "the pooler was not noticed");
+                Arc::new(store)
+            }
         };
         store.ensure_groups(&["customer".to_owned(), "courier".to_owned()], start()).await.unwrap();
         store
@@ -69,7 +82,7 @@ impl TestStore {
                 let value = self.connection().query_row(sql, [], |row| row.get::<_, Value>(0)).unwrap();
                 T::from_text(&text(value))
             }
-            Self::Postgres(database) => T::from_text(&database.sql(&in_our_schemas(sql))),
+            Self::Postgres(database, _) => T::from_text(&database.sql(&in_our_schemas(sql))),
         }
     }
 
@@ -77,7 +90,7 @@ impl TestStore {
     pub(crate) fn execute(&self, sql: &str) {
         match self {
             Self::Sqlite(_) => self.connection().execute_batch(sql).unwrap(),
-            Self::Postgres(database) => drop(database.sql(&in_our_schemas(sql))),
+            Self::Postgres(database, _) => drop(database.sql(&in_our_schemas(sql))),
         }
     }
 
@@ -85,7 +98,7 @@ impl TestStore {
     pub(crate) fn id_literal(&self, id: uuid::Uuid) -> String {
         match self {
             Self::Sqlite(_) => format!("x'{}'", id.simple()),
-            Self::Postgres(_) => format!("'{id}'"),
+            Self::Postgres(..) => format!("'{id}'"),
         }
     }
 
@@ -99,7 +112,7 @@ impl TestStore {
                      begin select raise(abort, 'injected'); end"
                 )
             }
-            Self::Postgres(_) => {
+            Self::Postgres(..) => {
                 let condition = if some { "when (new.id::text ~ '[0-3]$')" } else { "" };
                 format!(
                     "create function public.fault() returns trigger language plpgsql
@@ -115,7 +128,7 @@ impl TestStore {
     pub(crate) fn heal(&self) {
         self.execute(match self {
             Self::Sqlite(_) => "drop trigger fault",
-            Self::Postgres(_) => "drop function public.fault() cascade",
+            Self::Postgres(..) => "drop function public.fault() cascade",
         });
     }
 
