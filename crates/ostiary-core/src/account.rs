@@ -55,6 +55,9 @@ pub enum RegisterError {
     /// There is no such group, or it is not open to registration; which, is not said.
     #[error("no group of that name is open to registration")]
     GroupNotFound(String),
+    /// A directory of accounts that Ostiary did not make refused, in these words.
+    #[error("the directory of accounts refused: {0}")]
+    Refused(String),
     /// The password could not be hashed.
     #[error(transparent)]
     Hasher(#[from] HasherError),
@@ -121,6 +124,7 @@ impl Ostiary {
             RegisterOutcome::Registered(user_id) => Ok(self.token_pair(user_id, &token, now)),
             RegisterOutcome::ContactTaken(kind) => Err(RegisterError::ContactTaken(kind)),
             RegisterOutcome::GroupNotFound(name) => Err(RegisterError::GroupNotFound(name)),
+            RegisterOutcome::Refused(message) => Err(RegisterError::Refused(message)),
         }
     }
 }

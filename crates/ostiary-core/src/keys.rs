@@ -88,7 +88,7 @@ pub enum KeysError {
     /// The private key was sealed under another server's secret.
     #[error(
         "the signing key {0} was made under another server's secret: give the SECRET_KEY (or secret file) that \
-         this database was first started with; if that is lost, delete the key's row from the table signing_keys, \
+         this database was first started with; if that is lost, delete the key's row from the table signing_keys (auth.signing_keys on PostgreSQL), \
          and a new key is made"
     )]
     Sealed(String),

@@ -36,9 +36,6 @@ pub enum StoreError {
     /// happen, or its outcome is unknown; trying again later is right.
     #[error("the store is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A directory that Ostiary did not make refused, with a message that it means for the client.
-    #[error("the directory refused: {0}")]
-    Refused(String),
     /// A directory that Ostiary did not make has no function for this; its name and arguments.
     #[error("the database has no function {0}")]
     FunctionMissing(&'static str),

@@ -137,7 +137,6 @@ impl From<HasherError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Refused(message) => Self::DirectoryRefused(message),
             StoreError::FunctionMissing(signature) => Self::FunctionMissing(signature),
             StoreError::Unavailable(_) => {
                 tracing::error!(error = error.with_causes(), "a request failed in the store");
@@ -166,6 +165,7 @@ impl From<RegisterError> for Problem {
         match error {
             RegisterError::ContactTaken(kind) => Self::ContactTaken(kind),
             RegisterError::GroupNotFound(name) => Self::GroupNotFound(name),
+            RegisterError::Refused(message) => Self::DirectoryRefused(message),
             RegisterError::Hasher(error) => error.into(),
             RegisterError::Store(error) => error.into(),
         }

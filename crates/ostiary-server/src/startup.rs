@@ -49,9 +49,11 @@ pub enum StartError {
          secret.key as before; or set a new SECRET_KEY, which ends all sessions"
     )]
     SecretMissing(String),
-    /// Another node has started with another secret at the same time.
+    /// Other nodes use the database with another secret.
     #[error(
-        "another node has just started on the database {0} with another secret: give all nodes the same SECRET_KEY"
+        "the database {0} is used with another secret: give all nodes the same SECRET_KEY, or JWT_SECRET_KEY. To \
+         change it for good, which ends all sessions, stop all nodes and delete the rows of auth.known_secret and \
+         auth.signing_keys"
     )]
     SecretDiffers(String),
     /// The settings contradict each other; the command line has said so before.
@@ -79,6 +81,8 @@ struct Opened {
     description: String,
     /// What was applied to its schema now.
     applied: Vec<String>,
+    /// Whether several nodes can use it.
+    is_shared: bool,
 }
 
 /// Opens or makes everything that `settings` name, by the clock of the store.
@@ -101,7 +105,8 @@ async fn start_by(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Result<
     let method = settings.signing_method().map_err(StartError::Settings)?;
     // A secret that cannot be used is found before anything is made.
     server_secret::find(settings)?;
-    let Opened { store, clock: own_clock, password_scheme, description, applied } = open(settings).await?;
+    let Opened { store, clock: own_clock, password_scheme, description, applied, is_shared } =
+        open(settings).await?;
     if !applied.is_empty() {
         tracing::info!(?applied, "the schema of the database was brought up to date");
     }
@@ -117,9 +122,13 @@ async fn start_by(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Result<
             server_secret::make(settings)?
         }
     };
+    let fingerprint = secret.fingerprint();
+    // What one node changed, the others would not know of.
+    if is_shared && known.is_some_and(|known| known != fingerprint) {
+        return Err(StartError::SecretDiffers(description));
+    }
     // Keys that were sealed under another secret do not open, and that one stays remembered.
     let keys = Keys::open(&method, &secret, &*store, clock.now()).await?;
-    let fingerprint = secret.fingerprint();
     if known != Some(fingerprint) {
         remember(&*store, known, fingerprint, clock.now(), &description).await?;
     }
@@ -149,6 +158,7 @@ async fn open(settings: &Settings) -> Result<Opened, StartError> {
                 password_scheme: PasswordScheme::Argon2id,
                 description: format!("{} (SQLite)", path.display()),
                 applied: Vec::new(),
+                is_shared: false,
             })
         }
         DatabaseSettings::Postgres(database) => {
@@ -161,6 +171,7 @@ async fn open(settings: &Settings) -> Result<Opened, StartError> {
                 password_scheme: if is_foreign { PasswordScheme::Bcrypt } else { PasswordScheme::Argon2id },
                 description: format!("{} (PostgreSQL{adopted})", database.describe()),
                 applied: store.applied().to_vec(),
+                is_shared: true,
                 store: Arc::new(store),
             })
         }

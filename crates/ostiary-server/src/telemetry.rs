@@ -4,7 +4,11 @@
 use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
-use tracing_subscriber::{filter::Targets, fmt, prelude::*};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    prelude::*,
+};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,6 +35,8 @@ impl LogFormat {
 
 /// Starts logging, for the life of the process. Colour on a terminal only, and not under `NO_COLOR`.
 pub fn start(format: LogFormat, filter: Targets, no_color: bool) {
+    // The pool says so of every connection that an outage has ended; the requests that it has failed say more.
+    let filter = filter.with_target("deadpool.postgres", LevelFilter::ERROR);
     let colour = io::stderr().is_terminal() && !no_color;
     let lines = fmt::layer().with_writer(io::stderr);
     let lines = if format.is_text() {

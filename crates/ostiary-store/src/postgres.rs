@@ -41,6 +41,7 @@ pub use tls::TlsError;
 
 use database::Database;
 use directory::Directory;
+use open_error::GRANT;
 use survey::Server;
 use tls::Connector;
 
@@ -70,17 +71,15 @@ impl PostgresStore {
         let mut client = connect(settings, &connector, wait).await?;
         let server = Server::of(&client).await?;
         server.check()?;
-        let schema = schema::bring_up_to_date(&mut client, &server.role).await?;
+        let schema =
+            schema::bring_up_to_date(&mut client).await.map_err(|error| error.of_role(&server.role))?;
         let missing = survey::missing_rights(&client, !schema.directory.is_foreign()).await?;
         if !missing.is_empty() {
-            return Err(OpenError::NotAllowed {
-                role: server.role,
-                missing: missing.join(", "),
-                advice: "Grant it as docs/postgresql.md has it.",
-            });
+            let (role, missing) = (server.role, missing.join(", "));
+            return Err(OpenError::NotAllowed { role, missing, advice: GRANT });
         }
         let prepared = pooler::allows_preparing(settings, &connector, &client).await?;
-        let database = Arc::new(Database::new(settings, &connector, prepared, schema.directory.is_foreign()));
+        let database = Arc::new(Database::new(settings, &connector, prepared));
         let clock = Arc::new(CorrectedClock::default());
         time::follow(&database, &clock).await.map_err(|error| OpenError::Failed(error.with_causes()))?;
         Ok(Self { database, directory: schema.directory, clock, applied: schema.applied })

@@ -78,6 +78,8 @@ pub enum RegisterOutcome {
     ContactTaken(ContactKind),
     /// There is no such group.
     GroupNotFound(String),
+    /// A directory that Ostiary did not make refused, in these words, which it means for the client.
+    Refused(String),
 }
 
 /// What a login is checked against.

@@ -126,6 +126,10 @@ fn postgres_database(settings: &PostgresSettings, report: &PostgresReport) -> Ve
         schema.join(", ")
     );
     let mut findings = vec![("database", Ok(facts))];
+    if report.is_behind {
+        let text = "to be brought up to date by the next start, or by `ostiary migrate`, as a role that may create objects";
+        findings.push(("schema", Ok(text.to_owned())));
+    }
     if !report.missing_rights.is_empty() {
         let missing = report.missing_rights.join(", ");
         findings.push(("rights", Err(format!("the role {} lacks: {missing}", report.role))));

@@ -54,10 +54,10 @@ pub struct DatabaseArgs {
     #[arg(long, env = "POSTGRES_SSLROOTCERT", value_name = "FILE")]
     pub postgres_sslrootcert: Option<PathBuf>,
     /// File of the client's own certificate
-    #[arg(long, env = "POSTGRES_SSLCERT", value_name = "FILE", requires = "postgres_sslkey")]
+    #[arg(long, env = "POSTGRES_SSLCERT", value_name = "FILE")]
     pub postgres_sslcert: Option<PathBuf>,
     /// File of the key to the client's certificate
-    #[arg(long, env = "POSTGRES_SSLKEY", value_name = "FILE", requires = "postgres_sslcert")]
+    #[arg(long, env = "POSTGRES_SSLKEY", value_name = "FILE")]
     pub postgres_sslkey: Option<PathBuf>,
     /// Connections that are opened at the start
     #[arg(long, env = "POSTGRES_POOL_MIN", default_value_t = 5, value_name = "COUNT")]
@@ -71,8 +71,12 @@ pub struct DatabaseArgs {
     #[arg(long, env = "POSTGRES_PREPARED_STATEMENTS", default_value = "auto", value_name = "WHEN")]
     pub postgres_prepared_statements: Preparing,
     /// How long to wait at the start for a database that is not there yet, in seconds
-    #[arg(long, env = "DB_WAIT", default_value = "30", value_name = "SECONDS", value_parser = parse_seconds)]
+    #[arg(long, env = "DB_WAIT", default_value = "30", value_name = "SECONDS", value_parser = parse_wait)]
     pub db_wait: Duration,
+}
+
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    if text.trim() == "0" { Ok(Duration::ZERO) } else { parse_seconds(text) }
 }
 
 /// Where everything is kept.
@@ -101,6 +105,11 @@ impl Settings {
             Some(url) => PostgresSettings::from_url(url.expose())
                 .map_err(|error| format!("DATABASE_URL cannot be used: {error}"))?,
             None if is_in_parts => PostgresSettings::from_parts(args.parts()),
+            None if args.postgres_user.is_some() || args.postgres_password.is_some() => {
+                return Err("POSTGRES_USER or POSTGRES_PASSWORD is set without POSTGRES_HOST or POSTGRES_DB: set one of \
+                     these to use PostgreSQL, or unset those to use SQLite in DATA_DIR"
+                    .to_owned());
+            }
             None => return Ok(DatabaseSettings::Sqlite(self.data_dir.join("ostiary.db"))),
         };
         if args.postgres_pool_min > args.postgres_pool_max {

@@ -167,6 +167,33 @@ async fn an_error_of_a_foreign_function_is_passed_on_if_it_is_for_the_client(
     assert_eq!(server.query::<i64>("select count(*) from sessions"), 0);
 }
 
+/// Whatever a foreign function has done is undone when there is no account for the session.
+#[tokio::test]
+async fn a_function_that_returns_no_account_leaves_nothing_behind() {
+    let server = Server::start(On::Adopted).await;
+    server.execute(
+        "create or replace function accounts.create_user_with_relations(data jsonb)
+         returns table (id uuid, nickname text) language plpgsql
+         as $$ begin insert into shop.people (nickname) values (data ->> 'second_login'); end $$",
+    );
+    let answer = server.post("/api/v1/auth/register", &registration("anna")).await;
+    assert_eq!(refusal(answer).await.0, 500);
+    assert_eq!(server.place.postgres().sql("select count(*) from shop.people"), "0");
+}
+
+/// A login tells nobody who is there, whatever words the directory has for it.
+#[tokio::test]
+async fn an_error_of_the_look_up_is_not_passed_on() {
+    let server = Server::start(On::Adopted).await;
+    server.execute(
+        "create or replace function accounts.get_active_user_contact_by_value(contact text)
+         returns table (contact_id bigint, user_id uuid, password_hash text) language plpgsql
+         as $$ begin raise exception 'User % not found', contact; end $$",
+    );
+    let answer = refusal(server.login("anna", "correct horse").await).await;
+    assert_eq!(answer, (500, json!({"detail": "Internal Server Error"})));
+}
+
 #[test]
 fn functions_that_cannot_be_called_are_named_at_the_start() {
     for (change, named) in [
@@ -180,6 +207,12 @@ fn functions_that_cannot_be_called_are_named_at_the_start() {
             "drop function accounts.get_active_user_contact_by_value(text);
              create function accounts.get_active_user_contact_by_value(text) returns table (id uuid, password text)
              language sql as 'select null::uuid, null::text'",
+            "accounts.get_active_user_contact_by_value(text)",
+        ),
+        (
+            "drop function accounts.get_active_user_contact_by_value(text);
+             create function accounts.get_active_user_contact_by_value(text)
+             returns table (user_id bigint, password_hash text) language sql as 'select 1::bigint, null::text'",
             "accounts.get_active_user_contact_by_value(text)",
         ),
         (

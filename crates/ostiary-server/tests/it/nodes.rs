@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{On, Place, Process, Server, Tokens, http_client, registration};
+use crate::support::{On, Place, Process, Server, Tokens, command, http_client, registration};
 
 /// 64 clients with one token, 50 rounds, on two nodes in turn: one rotation, one successor.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,7 +67,7 @@ async fn nodes_that_start_at_once_agree_on_their_keys() {
     Tokens::from(nodes[3].refresh(&token).await).await;
 }
 
-/// Of nodes with different secrets the second does not start: the first one's sessions are not its own.
+/// Of nodes with different secrets, or none, the second does not start: the first one's sessions are not its own.
 #[tokio::test]
 async fn a_node_without_the_secret_of_the_others_is_told_so() {
     let place = Arc::new(Place::new(On::Postgres));
@@ -75,11 +75,16 @@ async fn a_node_without_the_secret_of_the_others_is_told_so() {
     first.register("anna").await;
     let elsewhere = tempfile::TempDir::new().unwrap();
     let settings = place.settings();
-    let settings = settings.iter().map(|(name, value)| (*name, value.as_str()));
-    let settings: Vec<_> = settings.chain([("JWT_SECRET_KEY", "")]).collect();
-    let output = crate::support::command(elsewhere.path(), &settings).output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(1) && error.contains("SECRET_KEY"), "{error}");
+    for (secret, advice) in
+        [("", "give the same SECRET_KEY"), ("another secret for this node alone", "give all nodes the same")]
+    {
+        let settings = settings.iter().map(|(name, value)| (*name, value.as_str()));
+        let settings: Vec<_> = settings.chain([("JWT_SECRET_KEY", ""), ("SECRET_KEY", secret)]).collect();
+        let output = command(elsewhere.path(), &settings).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && error.contains(advice), "{error}");
+    }
+    first.register("boris").await;
 }
 
 /// One node is killed and started again, again and again, under load. A client whose request fails asks the

@@ -1,9 +1,10 @@
 -- Spends a refresh token of the replaced service and opens a session in its place. Presented again, the
 -- token is judged as a spent generation of that session: see `judge_rotation`.
 create or replace function auth.exchange_token(
-    token_hash text, new_id uuid, new_secret_hash bytea, request_time timestamptz, session_end timestamptz,
-    repeated_since timestamptz, session_methods text, event_id uuid, event_action text, reuse_event_id uuid,
-    reuse_action text, reason text, client_address text, client_user_agent text
+    token_hash text, repeated_since timestamptz, reason text, event_id uuid, event_action text,
+    reuse_event_id uuid, reuse_action text,
+    new_id uuid, new_secret_hash bytea, request_time timestamptz, session_end timestamptz, client_address text,
+    client_user_agent text, session_methods text
 )
 returns table (outcome text, session_user_id uuid)
 language plpgsql volatile
@@ -40,8 +41,8 @@ begin
     return query
     select judged.outcome, judged.session_user_id
     from auth.judge_rotation(
-        new_id, new_secret_hash, -2, request_time, 'infinity', reuse_event_id, reuse_action, reason,
-        client_address, client_user_agent
+        new_id, new_secret_hash, -2, 'infinity', reason,
+        reuse_event_id, request_time, reuse_action, client_address, client_user_agent
     ) as judged;
 end
 $$;

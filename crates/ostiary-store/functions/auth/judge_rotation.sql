@@ -3,9 +3,8 @@
 -- Read without a lock: a generation never falls and a revocation stays, so what was so a moment ago is a
 -- right answer to a request that was under way then.
 create or replace function auth.judge_rotation(
-    wanted_id uuid, wanted_secret_hash bytea, spent_generation bigint, request_time timestamptz,
-    repeated_since timestamptz, event_id uuid, event_action text, reason text, client_address text,
-    client_user_agent text
+    wanted_id uuid, wanted_secret_hash bytea, spent_generation bigint, repeated_since timestamptz, reason text,
+    event_id uuid, request_time timestamptz, event_action text, client_address text, client_user_agent text
 )
 returns table (outcome text, session_user_id uuid)
 language plpgsql volatile

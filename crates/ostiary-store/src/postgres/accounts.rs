@@ -17,9 +17,9 @@ use tokio_postgres::{
 
 use super::{
     PostgresStore,
-    columns::{address, methods, user_agent},
+    columns::{EventColumns, SessionColumns},
+    database::Parameter,
     directory::{CREATE_USER, REPLACE_PASSWORD_HASH},
-    faults::Fault,
 };
 
 #[async_trait]
@@ -37,7 +37,7 @@ impl Accounts for PostgresStore {
                 insert into auth.sessions (
                     id, user_id, secret_hash, created_at, refreshed_at, expires_at, address, user_agent, methods
                 )
-                select $2, account.id, $3, $4, $4, $5, $6, $7, $8 from account
+                values ($2, (select account.id from account), $3, $4, $4, $5, $6, $7, $8)
                 returning id, user_id
             ), recorded as (
                 insert into auth.audit_events (id, at, action, user_id, session_id, address, user_agent)
@@ -45,37 +45,17 @@ impl Accounts for PostgresStore {
             )
             select user_id from opened";
         self.directory.require(&CREATE_USER)?;
-        let made = self
-            .database
-            .try_write(
-                sql,
-                &[
-                    (&Json(self.payload(&account)), Type::JSONB),
-                    (&session.id.as_uuid(), Type::UUID),
-                    (&session.secret_hash.as_bytes().as_slice(), Type::BYTEA),
-                    (&session.created_at, Type::TIMESTAMPTZ),
-                    (&session.expires_at, Type::TIMESTAMPTZ),
-                    (&address(&session.client), Type::TEXT),
-                    (&user_agent(&session.client), Type::TEXT),
-                    (&methods(&session), Type::TEXT),
-                    (&event.id.as_uuid(), Type::UUID),
-                    (&event.at, Type::TIMESTAMPTZ),
-                    (&event.action.as_str(), Type::TEXT),
-                    (&address(&event.client), Type::TEXT),
-                    (&user_agent(&event.client), Type::TEXT),
-                ],
-            )
-            .await;
+        let payload = Json(self.payload(&account));
+        let (session, event) = (SessionColumns::of(&session), EventColumns::of(&event));
+        let own: [Parameter<'_>; 1] = [(&payload, Type::JSONB)];
+        let parameters = [&own[..], &session.parameters(), &event.parameters()].concat();
+        let made = self.database.try_write(sql, &parameters).await;
         match made {
-            Ok(rows) => match rows.first() {
-                Some(row) => Ok(RegisterOutcome::Registered(UserId::from_uuid(row.get(0)))),
-                None => Err(StoreError::Failed(
-                    "accounts.create_user_with_relations returned no row, or one without an id".into(),
-                )),
-            },
-            Err(fault) => match fault.database_error().and_then(refusal) {
+            // A directory that made no account would leave the session without a user, and the statement fails.
+            Ok(rows) => Ok(RegisterOutcome::Registered(UserId::from_uuid(rows[0].get(0)))),
+            Err(fault) => match fault.database_error().and_then(|error| self.refusal(error)) {
                 Some(outcome) => Ok(outcome),
-                None => Err(self.store_error(fault)),
+                None => Err(fault.into_store_error()),
             },
         }
     }
@@ -166,13 +146,14 @@ impl PostgresStore {
         payload
     }
 
-    fn store_error(&self, fault: Fault) -> StoreError {
-        fault.into_store_error(self.directory.is_foreign())
+    /// Why no account was made, if it is not the database that failed.
+    fn refusal(&self, error: &DbError) -> Option<RegisterOutcome> {
+        if self.directory.is_foreign() { foreign_refusal(error) } else { own_refusal(error) }
     }
 }
 
 /// What our own `create_user_with_relations` says by the fields of its error.
-fn refusal(error: &DbError) -> Option<RegisterOutcome> {
+fn own_refusal(error: &DbError) -> Option<RegisterOutcome> {
     if error.schema() != Some("accounts") {
         return None;
     }
@@ -185,4 +166,13 @@ fn refusal(error: &DbError) -> Option<RegisterOutcome> {
         }
         _ => None,
     }
+}
+
+/// The replaced service passed on the first line of what somebody else's function raised, if it had `already
+/// exists` or `not found` in it. (Class 42 speaks of SQL itself: `relation ... already exists`.)
+fn foreign_refusal(error: &DbError) -> Option<RegisterOutcome> {
+    let first_line = error.message().lines().next()?;
+    let is_for_client = first_line.contains("already exists") || first_line.contains("not found");
+    let is_about_sql = error.code().code().starts_with("42");
+    (is_for_client && !is_about_sql).then(|| RegisterOutcome::Refused(first_line.to_owned()))
 }

@@ -46,18 +46,12 @@ pub(super) struct Database {
     writers: Pool,
     readers: Readers,
     prepared: bool,
-    directory_is_foreign: bool,
 }
 
 impl Database {
     /// `prepared` says that a connection is a session of its own, so that statements can be prepared on it,
     /// and requests can share it. Behind a pooler that hands out sessions by the transaction they cannot.
-    pub(super) fn new(
-        settings: &PostgresSettings,
-        connector: &Connector,
-        prepared: bool,
-        directory_is_foreign: bool,
-    ) -> Self {
+    pub(super) fn new(settings: &PostgresSettings, connector: &Connector, prepared: bool) -> Self {
         let link =
             Link { connector: connector.clone(), config: settings.config.clone(), is_session: prepared };
         let manager = Manager::from_connect(
@@ -75,7 +69,7 @@ impl Database {
             .build()
             .expect("a pool with a runtime can have time-outs");
         tokio::spawn(warm(writers.clone(), usize::from(least)));
-        Self { writers, readers: Readers::new(link), prepared, directory_is_foreign }
+        Self { writers, readers: Readers::new(link), prepared }
     }
 
     /// Whether statements are prepared.
@@ -90,7 +84,7 @@ impl Database {
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         let outcome = self.try_write(sql, parameters).await;
-        outcome.map_err(|fault| fault.into_store_error(self.directory_is_foreign))
+        outcome.map_err(Fault::into_store_error)
     }
 
     /// [`Database::write`], for a caller who knows what some faults mean.
@@ -124,7 +118,7 @@ impl Database {
             Err(fault) if fault.may_be_retried(true) => self.read_once(statement).await,
             outcome => outcome,
         };
-        outcome.map_err(|fault| fault.into_store_error(self.directory_is_foreign))
+        outcome.map_err(Fault::into_store_error)
     }
 
     async fn read_once(&self, statement: Statement<'_>) -> Result<Vec<Row>, Fault> {

@@ -20,8 +20,9 @@ pub struct DirectoryFunction {
     pub signature: &'static str,
     /// What Ostiary can do with it.
     pub gives: &'static str,
-    /// A statement that plans a call and does not make it.
-    probe: &'static str,
+    /// Statements that plan a call and do not make it; one of them must be possible. An id may be a uuid or a
+    /// text: `coalesce` takes only what is of one type.
+    probes: &'static [&'static str],
     arguments: &'static [Argument],
 }
 
@@ -37,8 +38,12 @@ enum Argument {
 pub(super) const GET_CONTACT: DirectoryFunction = DirectoryFunction {
     signature: "accounts.get_active_user_contact_by_value(text)",
     gives: "login",
-    probe: "explain select found.user_id::text::uuid, found.password_hash::text
-            from accounts.get_active_user_contact_by_value($1) as found",
+    probes: &[
+        "explain select coalesce(found.user_id, null::uuid), found.password_hash::text
+         from accounts.get_active_user_contact_by_value($1) as found",
+        "explain select coalesce(found.user_id, null::text), found.password_hash::text
+         from accounts.get_active_user_contact_by_value($1) as found",
+    ],
     arguments: &[Argument::Text],
 };
 
@@ -46,7 +51,10 @@ pub(super) const GET_CONTACT: DirectoryFunction = DirectoryFunction {
 pub(super) const CREATE_USER: DirectoryFunction = DirectoryFunction {
     signature: "accounts.create_user_with_relations(jsonb)",
     gives: "registration",
-    probe: "explain select made.id::text::uuid from accounts.create_user_with_relations($1) as made",
+    probes: &[
+        "explain select coalesce(made.id, null::uuid) from accounts.create_user_with_relations($1) as made",
+        "explain select coalesce(made.id, null::text) from accounts.create_user_with_relations($1) as made",
+    ],
     arguments: &[Argument::Jsonb],
 };
 
@@ -54,7 +62,7 @@ pub(super) const CREATE_USER: DirectoryFunction = DirectoryFunction {
 pub(super) const IS_ACTIVE: DirectoryFunction = DirectoryFunction {
     signature: "accounts.is_active(uuid)",
     gives: "a refresh is refused once its user is disabled",
-    probe: "explain select accounts.is_active($1)::boolean",
+    probes: &["explain select coalesce(accounts.is_active($1), null::boolean)"],
     arguments: &[Argument::Uuid],
 };
 
@@ -62,7 +70,7 @@ pub(super) const IS_ACTIVE: DirectoryFunction = DirectoryFunction {
 pub(super) const REPLACE_PASSWORD_HASH: DirectoryFunction = DirectoryFunction {
     signature: "accounts.replace_password_hash(uuid, text, text)",
     gives: "a weak password hash is replaced at login",
-    probe: "explain select accounts.replace_password_hash($1, $2, $3)::boolean",
+    probes: &["explain select coalesce(accounts.replace_password_hash($1, $2, $3), null::boolean)"],
     arguments: &[Argument::Uuid, Argument::Text, Argument::Text],
 };
 
@@ -70,7 +78,10 @@ pub(super) const REPLACE_PASSWORD_HASH: DirectoryFunction = DirectoryFunction {
 pub(super) const CONSUME_REFRESH_TOKEN: DirectoryFunction = DirectoryFunction {
     signature: "auth.consume_refresh_token(text)",
     gives: "refresh tokens of the replaced service are exchanged for sessions",
-    probe: "explain select auth.consume_refresh_token($1)::text::uuid",
+    probes: &[
+        "explain select coalesce(auth.consume_refresh_token($1), null::uuid)",
+        "explain select coalesce(auth.consume_refresh_token($1), null::text)",
+    ],
     arguments: &[Argument::Text],
 };
 
@@ -139,15 +150,17 @@ impl DirectoryFunction {
                 Argument::Jsonb => (&nothing as &(dyn ToSql + Sync), Type::JSONB),
             })
             .collect();
-        match client.query_typed(self.probe, &arguments).await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_db_error() {
+        let mut first_cause = None;
+        for probe in self.probes {
+            let Err(error) = client.query_typed(probe, &arguments).await else { return Ok(()) };
+            match error.as_db_error() {
                 // The right to call it is a matter of its own.
                 Some(cause) if *cause.code() != SqlState::INSUFFICIENT_PRIVILEGE => {
-                    Err(OpenError::Signature { signature: self.signature, cause: cause.message().to_owned() })
+                    first_cause.get_or_insert_with(|| cause.message().to_owned());
                 }
-                _ => Err(error.into()),
-            },
+                _ => return Err(OpenError::from(error).advised("Grant it as docs/adopting.md has it.")),
+            }
         }
+        Err(OpenError::Signature { signature: self.signature, cause: first_cause.unwrap_or_default() })
     }
 }

@@ -53,22 +53,15 @@ impl Fault {
         }
     }
 
-    /// What it means to the rules. A directory that somebody else made may refuse with a message for the
-    /// client: the replaced service passed on what has `already exists` or `not found` in it.
-    pub(super) fn into_store_error(self, directory_is_foreign: bool) -> StoreError {
+    /// What it means to the rules.
+    pub(super) fn into_store_error(self) -> StoreError {
         match self {
             Self::NotConnected(cause) => StoreError::Unavailable(cause),
             Self::TooSlow => StoreError::Unavailable("the database did not answer in time".into()),
             Self::NotPrepared(error) | Self::Failed(error) => {
-                let Some(cause) = error.as_db_error() else {
+                let Some(cause) = error.as_db_error().map(DatabaseError::from) else {
                     return StoreError::Unavailable(Box::new(error));
                 };
-                let first_line = cause.message().lines().next().unwrap_or_default();
-                let is_for_client = first_line.contains("already exists") || first_line.contains("not found");
-                if directory_is_foreign && is_for_client && !is_about_sql(cause.code()) {
-                    return StoreError::Refused(first_line.to_owned());
-                }
-                let cause = DatabaseError::from(cause);
                 if cause.may_pass {
                     StoreError::Unavailable(Box::new(cause))
                 } else {
@@ -134,9 +127,4 @@ fn is_out_of_service(code: &SqlState) -> bool {
 
 fn is_connection_lost(code: &SqlState) -> bool {
     code.code().starts_with("08") || code.code().starts_with("57P")
-}
-
-/// Class 42 speaks of SQL itself: `relation ... already exists`.
-fn is_about_sql(code: &SqlState) -> bool {
-    code.code().starts_with("42")
 }

@@ -9,6 +9,9 @@ use super::tls::TlsError;
 /// The least version of PostgreSQL, as `server_version_num` has it: 13 has `gen_random_uuid` and `normalize`.
 pub(super) const LEAST_VERSION: i32 = 130_000;
 
+/// What to do about a right that serving takes.
+pub(super) const GRANT: &str = "Grant it as docs/postgresql.md has it.";
+
 /// A PostgreSQL database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -62,8 +65,8 @@ pub enum OpenError {
     },
     /// There is something of this name that Ostiary did not make.
     #[error(
-        "the database already has {0}, which Ostiary did not make: use another database; or adopt the accounts in \
-         this one by the functions in docs/adopting.md"
+        "the database already has {0}, which Ostiary did not make, in the place of something of its own: rename it, \
+         or use another database; accounts that are somebody else's are adopted as docs/adopting.md shows"
     )]
     Occupied(String),
     /// The directory of accounts was adopted, and its functions are gone.
@@ -99,7 +102,7 @@ impl From<tokio_postgres::Error> for OpenError {
             Some(cause) if *cause.code() == SqlState::INSUFFICIENT_PRIVILEGE => Self::NotAllowed {
                 role: "that connects".to_owned(),
                 missing: cause.message().to_owned(),
-                advice: "Grant it as docs/postgresql.md has it.",
+                advice: GRANT,
             },
             Some(cause) => Self::Failed(format!("{} (SQLSTATE {})", cause.message(), cause.code().code())),
             None => Self::Failed(with_causes(&error)),
@@ -108,6 +111,24 @@ impl From<tokio_postgres::Error> for OpenError {
 }
 
 impl OpenError {
+    /// The same, with another advice if it is a right that is missing.
+    pub(super) fn advised(self, advice: &'static str) -> Self {
+        match self {
+            Self::NotAllowed { role, missing, .. } => Self::NotAllowed { role, missing, advice },
+            other => other,
+        }
+    }
+
+    /// The same, of a role by name if it is a right that is missing.
+    pub(super) fn of_role(self, name: &str) -> Self {
+        match self {
+            Self::NotAllowed { missing, advice, .. } => {
+                Self::NotAllowed { role: name.to_owned(), missing, advice }
+            }
+            other => other,
+        }
+    }
+
     /// A connection that was not made, after `waited`. Only [`OpenError::Unreachable`] is worth waiting for.
     pub(super) fn not_connected(database: &str, error: &tokio_postgres::Error, waited: Duration) -> Self {
         let database = database.to_owned();

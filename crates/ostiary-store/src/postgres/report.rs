@@ -21,6 +21,8 @@ pub struct PostgresReport {
     /// Of each part of the schema its name, the last migration that was applied, and the last that this
     /// version knows.
     pub schema: Vec<(&'static str, i32, i32)>,
+    /// Whether the schema is to be brought up to date at the next start.
+    pub is_behind: bool,
     /// Rights that the role lacks.
     pub missing_rights: Vec<String>,
     /// How many sessions there are, those that have ended among them; none before the first start.
@@ -40,7 +42,9 @@ pub async fn examine(settings: &PostgresSettings) -> Result<PostgresReport, Open
     server.check()?;
     let survey = Survey::of(&client).await?;
     let is_own = survey.is_own()?;
-    let directory = match schema::directory(&client, &survey).await? {
+    let is_behind = !survey.is_up_to_date()?;
+    let directory = schema::directory(&client, &survey).await.map_err(|error| error.of_role(&server.role))?;
+    let directory = match directory {
         Directory::Own => None,
         Directory::Foreign(found) => Some(
             DIRECTORY_FUNCTIONS.into_iter().map(|function| (function, found.contains(&function))).collect(),
@@ -60,6 +64,7 @@ pub async fn examine(settings: &PostgresSettings) -> Result<PostgresReport, Open
         server: server.version,
         role: server.role,
         schema,
+        is_behind,
         missing_rights,
         sessions,
         directory,

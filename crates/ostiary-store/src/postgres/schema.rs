@@ -35,6 +35,8 @@ pub(super) struct Part {
     pub(super) name: &'static str,
     migrations: fn() -> Runner,
     functions: &'static [&'static str],
+    /// Counts the changes of the functions' text.
+    pub(super) revision: i32,
     /// What it makes, for a database where something of that name is there before.
     pub(super) objects: &'static [&'static str],
 }
@@ -48,6 +50,7 @@ pub(super) const AUTH: Part = Part {
         include_str!("../../functions/auth/judge_rotation.sql"),
         include_str!("../../functions/auth/exchange_token.sql"),
     ],
+    revision: 1,
     objects: &[
         "sessions",
         "signing_keys",
@@ -72,6 +75,7 @@ pub(super) const ACCOUNTS: Part = Part {
         include_str!("../../functions/auth/create_refresh_token.sql"),
         include_str!("../../functions/auth/consume_refresh_token.sql"),
     ],
+    revision: 1,
     objects: &["refresh_tokens", "create_refresh_token", "consume_refresh_token"],
 };
 
@@ -86,10 +90,9 @@ const HISTORY: &str = "
         primary key (part, version)
     );
     create table if not exists auth.ostiary_functions (
-        part           text        primary key,
-        definition     text        not null,
-        schema_version integer     not null,
-        applied_at     timestamptz not null default now()
+        part       text        primary key,
+        revision   integer     not null,
+        applied_at timestamptz not null default now()
     )";
 
 /// A schema that this version can serve.
@@ -101,10 +104,6 @@ pub(super) struct Schema {
 }
 
 impl Part {
-    fn definition(&self) -> String {
-        self.functions.concat()
-    }
-
     fn migrations(&self) -> Vec<Migration> {
         (self.migrations)().get_migrations().clone()
     }
@@ -133,34 +132,30 @@ impl Part {
         Ok(pending)
     }
 
-    /// Whether the functions are to be made again. Those of a newer version stay: they serve this one too.
-    pub(super) fn functions_differ(&self, survey: &Survey) -> bool {
-        survey.functions.get(self.name).is_none_or(|(definition, schema_version)| {
-            *schema_version <= self.known_version() && *definition != self.definition()
-        })
+    /// Whether the functions are to be made again. Those of a later revision stay: they serve this version too.
+    pub(super) fn functions_are_older(&self, survey: &Survey) -> bool {
+        survey.revision(self.name) < self.revision
     }
 
     async fn apply(&self, transaction: &Transaction<'_>, survey: &Survey) -> Result<Vec<String>, OpenError> {
         let mut applied = Vec::new();
         for migration in self.pending(survey)? {
             let (version, name) = (migration.version(), migration.name());
-            transaction.batch_execute(migration.sql().unwrap_or_default()).await?;
+            change(transaction, migration.sql().unwrap_or_default()).await?;
             let sql =
                 "insert into auth.ostiary_migrations (part, version, name, checksum) values ($1, $2, $3, $4)";
             let checksum = migration.checksum().to_string();
             transaction.execute(sql, &[&self.name, &version, &name, &checksum]).await?;
             applied.push(format!("{} {version}: {name}", self.name));
         }
-        if self.functions_differ(survey) {
+        if self.functions_are_older(survey) {
             for function in self.functions {
-                transaction.batch_execute(function).await?;
+                change(transaction, function).await?;
             }
-            let sql =
-                "insert into auth.ostiary_functions (part, definition, schema_version) values ($1, $2, $3)
-                       on conflict (part) do update set definition = excluded.definition,
-                           schema_version = excluded.schema_version, applied_at = now()";
-            transaction.execute(sql, &[&self.name, &self.definition(), &self.known_version()]).await?;
-            applied.push(format!("{} functions", self.name));
+            let sql = "insert into auth.ostiary_functions (part, revision) values ($1, $2)
+                       on conflict (part) do update set revision = excluded.revision, applied_at = now()";
+            transaction.execute(sql, &[&self.name, &self.revision]).await?;
+            applied.push(format!("{} functions, revision {}", self.name, self.revision));
         }
         Ok(applied)
     }
@@ -171,10 +166,12 @@ impl Part {
 ///
 /// # Errors
 /// If the database is not as it should be, or the role may not change it. Nothing is changed then.
-pub(super) async fn bring_up_to_date(client: &mut Client, role: &str) -> Result<Schema, OpenError> {
+pub(super) async fn bring_up_to_date(client: &mut Client) -> Result<Schema, OpenError> {
     let survey = Survey::of(client).await?;
+    // Before anything is made: functions that cannot be called are a reason to make nothing.
+    let directory = directory(client, &survey).await?;
     if survey.is_up_to_date()? {
-        return Ok(Schema { directory: directory(client, &survey).await?, applied: Vec::new() });
+        return Ok(Schema { directory, applied: Vec::new() });
     }
     // clippy.toml has nothing against a monotonic clock: it is not a time of day.
     let start = std::time::Instant::now();
@@ -184,7 +181,7 @@ pub(super) async fn bring_up_to_date(client: &mut Client, role: &str) -> Result<
         let locked =
             transaction.query_typed(&format!("select pg_try_advisory_xact_lock({LOCK})"), &[]).await?;
         if locked.first().is_some_and(|row| row.get(0)) {
-            return apply(transaction).await.map_err(|error| not_allowed(error, role));
+            return Ok(Schema { directory, applied: apply(transaction).await? });
         }
         transaction.rollback().await?;
         if !has_said_so {
@@ -196,29 +193,28 @@ pub(super) async fn bring_up_to_date(client: &mut Client, role: &str) -> Result<
     Err(OpenError::Locked(LOCK_WAIT))
 }
 
-async fn apply(transaction: Transaction<'_>) -> Result<Schema, OpenError> {
+async fn apply(transaction: Transaction<'_>) -> Result<Vec<String>, OpenError> {
     // A migration may take its time, but not while others wait for a table that it waits for.
     transaction.batch_execute("set local statement_timeout = 0; set local lock_timeout = '30s'").await?;
     // Whoever held the lock before may have done it all.
     let survey = Survey::of(&transaction).await?;
     if !survey.has("auth") {
-        transaction.batch_execute("create schema auth").await?;
+        change(&transaction, "create schema auth").await?;
     }
     if !survey.has_history() {
-        transaction.batch_execute(HISTORY).await?;
+        change(&transaction, HISTORY).await?;
     }
     let mut applied = AUTH.apply(&transaction, &survey).await?;
     if survey.is_own()? {
         if !survey.has("accounts") {
-            transaction.batch_execute("create schema accounts").await?;
+            change(&transaction, "create schema accounts").await?;
         }
         applied.extend(ACCOUNTS.apply(&transaction, &survey).await?);
         // Its folding needs ICU, which a server may be built without: better now than at a login.
         transaction.batch_execute("select accounts.canonical_contact('second_login', 'A')").await?;
     }
-    let directory = directory(&transaction, &survey).await?;
     transaction.commit().await?;
-    Ok(Schema { directory, applied })
+    Ok(applied)
 }
 
 /// Who made the directory, and with which functions.
@@ -235,13 +231,28 @@ pub(super) async fn directory(client: &impl GenericClient, survey: &Survey) -> R
     Directory::foreign(client, survey).await
 }
 
-fn not_allowed(error: OpenError, role: &str) -> OpenError {
-    match error {
-        OpenError::NotAllowed { missing, .. } => OpenError::NotAllowed {
-            role: role.to_owned(),
-            missing,
-            advice: "Run `ostiary migrate` as a role that may create objects in the database, then start again.",
-        },
-        other => other,
+/// Changes the schema, which takes rights that serving does not.
+async fn change(transaction: &Transaction<'_>, sql: &str) -> Result<(), OpenError> {
+    transaction.batch_execute(sql).await.map_err(|error| {
+        OpenError::from(error).advised(
+            "Run `ostiary migrate` as a role that may create objects in the database, then start again.",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nodes of two versions would undo each other's functions if a change did not count as one. If this
+    /// fails: raise the part's `revision` by one, and put the new checksum here.
+    #[test]
+    fn functions_change_with_their_revision() {
+        let checksum = |part: Part| {
+            let text = Migration::unapplied("V1__functions", &part.functions.concat()).unwrap();
+            (part.revision, text.checksum())
+        };
+        assert_eq!(checksum(AUTH), (1, 15_618_018_478_930_135_073));
+        assert_eq!(checksum(ACCOUNTS), (1, 9_459_789_356_578_309_298));
     }
 }

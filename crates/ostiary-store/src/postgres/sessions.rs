@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::{
     PostgresStore,
-    columns::{address, methods, user_agent},
+    columns::{EventColumns, SessionColumns},
+    database::Parameter,
     directory::CONSUME_REFRESH_TOKEN,
 };
 
@@ -46,34 +47,18 @@ impl Sessions for PostgresStore {
                 insert into auth.sessions (
                     id, user_id, secret_hash, created_at, refreshed_at, expires_at, address, user_agent, methods
                 )
-                select $1, $2, $3, $4, $4, $5, $6, $7, $8 where auth.is_active_user($2)
+                select $2, $1, $3, $4, $4, $5, $6, $7, $8 where auth.is_active_user($1)
                 returning id, user_id
             ), recorded as (
                 insert into auth.audit_events (id, at, action, user_id, session_id, address, user_agent)
                 select $9, $10, $11, opened.user_id, opened.id, $12, $13 from opened
             )
             select from opened";
-        let opened = self
-            .database
-            .write(
-                sql,
-                &[
-                    (&session.id.as_uuid(), Type::UUID),
-                    (&user_id.as_uuid(), Type::UUID),
-                    (&session.secret_hash.as_bytes().as_slice(), Type::BYTEA),
-                    (&session.created_at, Type::TIMESTAMPTZ),
-                    (&session.expires_at, Type::TIMESTAMPTZ),
-                    (&address(&session.client), Type::TEXT),
-                    (&user_agent(&session.client), Type::TEXT),
-                    (&methods(&session), Type::TEXT),
-                    (&event.id.as_uuid(), Type::UUID),
-                    (&event.at, Type::TIMESTAMPTZ),
-                    (&event.action.as_str(), Type::TEXT),
-                    (&address(&event.client), Type::TEXT),
-                    (&user_agent(&event.client), Type::TEXT),
-                ],
-            )
-            .await?;
+        let user_id = user_id.as_uuid();
+        let (session, event) = (SessionColumns::of(&session), EventColumns::of(&event));
+        let own: [Parameter<'_>; 1] = [(&user_id, Type::UUID)];
+        let parameters = [&own[..], &session.parameters(), &event.parameters()].concat();
+        let opened = self.database.write(sql, &parameters).await?;
         Ok(if opened.is_empty() { OpenOutcome::NoSuchUser } else { OpenOutcome::Opened })
     }
 
@@ -116,28 +101,20 @@ impl Sessions for PostgresStore {
         let sql = "select outcome, session_user_id
                    from auth.exchange_token($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
         let Exchange { token_hash, session, grace } = exchange;
-        let rows = self
-            .database
-            .write(
-                sql,
-                &[
-                    (&token_hash.as_str(), Type::TEXT),
-                    (&session.id.as_uuid(), Type::UUID),
-                    (&session.secret_hash.as_bytes().as_slice(), Type::BYTEA),
-                    (&session.created_at, Type::TIMESTAMPTZ),
-                    (&session.expires_at, Type::TIMESTAMPTZ),
-                    (&before(session.created_at, grace), Type::TIMESTAMPTZ),
-                    (&methods(&session), Type::TEXT),
-                    (&event.id.as_uuid(), Type::UUID),
-                    (&event.action.as_str(), Type::TEXT),
-                    (&on_reuse.id.as_uuid(), Type::UUID),
-                    (&on_reuse.action.as_str(), Type::TEXT),
-                    (&Revocation::TokenReused.as_str(), Type::TEXT),
-                    (&address(&session.client), Type::TEXT),
-                    (&user_agent(&session.client), Type::TEXT),
-                ],
-            )
-            .await?;
+        let repeated_since = before(session.created_at, grace);
+        let (event_id, reuse_event_id) = (event.id.as_uuid(), on_reuse.id.as_uuid());
+        let columns = SessionColumns::of(&session);
+        let own: [Parameter<'_>; 7] = [
+            (&token_hash.as_str(), Type::TEXT),
+            (&repeated_since, Type::TIMESTAMPTZ),
+            (&Revocation::TokenReused.as_str(), Type::TEXT),
+            (&event_id, Type::UUID),
+            (&event.action.as_str(), Type::TEXT),
+            (&reuse_event_id, Type::UUID),
+            (&on_reuse.action.as_str(), Type::TEXT),
+        ];
+        let parameters = [&own[..], &columns.parameters()].concat();
+        let rows = self.database.write(sql, &parameters).await?;
         match outcome_of(&rows)? {
             ("opened", Some(user_id)) => Ok(ExchangeOutcome::Opened(user_id)),
             ("repeated", Some(user_id)) => Ok(ExchangeOutcome::Repeated(user_id)),
@@ -154,29 +131,18 @@ impl Sessions for PostgresStore {
     ) -> Result<RevokeOutcome, StoreError> {
         let sql = "
             with revoked as (
-                update auth.sessions set revoked_at = $2, revoked_why = $3
-                where id = $1 and revoked_at is null and expires_at > $2
+                update auth.sessions set revoked_at = $4, revoked_why = $2
+                where id = $1 and revoked_at is null and expires_at > $4
                 returning id, user_id
             ), recorded as (
                 insert into auth.audit_events (id, at, action, user_id, session_id, address, user_agent)
-                select $4, $2, $5, revoked.user_id, revoked.id, $6, $7 from revoked
+                select $3, $4, $5, revoked.user_id, revoked.id, $6, $7 from revoked
             )
             select from revoked";
-        let revoked = self
-            .database
-            .write(
-                sql,
-                &[
-                    (&session_id.as_uuid(), Type::UUID),
-                    (&event.at, Type::TIMESTAMPTZ),
-                    (&why.as_str(), Type::TEXT),
-                    (&event.id.as_uuid(), Type::UUID),
-                    (&event.action.as_str(), Type::TEXT),
-                    (&address(&event.client), Type::TEXT),
-                    (&user_agent(&event.client), Type::TEXT),
-                ],
-            )
-            .await?;
+        let (session_id, event) = (session_id.as_uuid(), EventColumns::of(&event));
+        let own: [Parameter<'_>; 2] = [(&session_id, Type::UUID), (&why.as_str(), Type::TEXT)];
+        let parameters = [&own[..], &event.parameters()].concat();
+        let revoked = self.database.write(sql, &parameters).await?;
         Ok(if revoked.is_empty() { RevokeOutcome::NotOpen } else { RevokeOutcome::Revoked })
     }
 }
@@ -190,24 +156,18 @@ impl PostgresStore {
     ) -> Result<RotateOutcome, StoreError> {
         let sql = "select outcome, session_user_id
                    from auth.judge_rotation($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-        let rows = self
-            .database
-            .write(
-                sql,
-                &[
-                    (&rotation.session_id.as_uuid(), Type::UUID),
-                    (&rotation.secret_hash.as_bytes().as_slice(), Type::BYTEA),
-                    (&i64::from(rotation.generation.number()), Type::INT8),
-                    (&rotation.now, Type::TIMESTAMPTZ),
-                    (&before(rotation.now, rotation.grace), Type::TIMESTAMPTZ),
-                    (&on_reuse.id.as_uuid(), Type::UUID),
-                    (&on_reuse.action.as_str(), Type::TEXT),
-                    (&Revocation::TokenReused.as_str(), Type::TEXT),
-                    (&address(&on_reuse.client), Type::TEXT),
-                    (&user_agent(&on_reuse.client), Type::TEXT),
-                ],
-            )
-            .await?;
+        let session_id = rotation.session_id.as_uuid();
+        let repeated_since = before(rotation.now, rotation.grace);
+        let event = EventColumns::of(&on_reuse);
+        let own: [Parameter<'_>; 5] = [
+            (&session_id, Type::UUID),
+            (&rotation.secret_hash.as_bytes().as_slice(), Type::BYTEA),
+            (&i64::from(rotation.generation.number()), Type::INT8),
+            (&repeated_since, Type::TIMESTAMPTZ),
+            (&Revocation::TokenReused.as_str(), Type::TEXT),
+        ];
+        let parameters = [&own[..], &event.parameters()].concat();
+        let rows = self.database.write(sql, &parameters).await?;
         match outcome_of(&rows)? {
             ("repeated", Some(user_id)) => Ok(RotateOutcome::Repeated(user_id)),
             ("reused", Some(user_id)) => Ok(RotateOutcome::Reused(user_id)),

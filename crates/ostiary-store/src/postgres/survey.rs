@@ -62,22 +62,21 @@ pub(super) struct Survey {
     objects: HashSet<String>,
     /// Checksums of the migrations that were applied, by part and version.
     applied: HashMap<(String, i32), String>,
-    /// Of each part its functions, and the version of the schema that they came with.
-    pub(super) functions: HashMap<String, (String, i32)>,
+    /// The revision of each part's functions.
+    revisions: HashMap<String, i32>,
 }
 
 impl Survey {
     pub(super) async fn of(client: &impl GenericClient) -> Result<Self, OpenError> {
         let mut survey =
-            Self { objects: objects(client).await?, applied: HashMap::new(), functions: HashMap::new() };
+            Self { objects: objects(client).await?, applied: HashMap::new(), revisions: HashMap::new() };
         if survey.has_history() {
             let applied = "select part, version, checksum from auth.ostiary_migrations";
             for row in client.query_typed(applied, &[]).await? {
                 survey.applied.insert((row.get(0), row.get(1)), row.get(2));
             }
-            let functions = "select part, definition, schema_version from auth.ostiary_functions";
-            for row in client.query_typed(functions, &[]).await? {
-                survey.functions.insert(row.get(0), (row.get(1), row.get(2)));
+            for row in client.query_typed("select part, revision from auth.ostiary_functions", &[]).await? {
+                survey.revisions.insert(row.get(0), row.get(1));
             }
         }
         Ok(survey)
@@ -101,6 +100,11 @@ impl Survey {
     /// The number of the last migration of a part that was applied; 0 if there is none.
     pub(super) fn version(&self, part: &str) -> i32 {
         self.applied.keys().filter(|(of, _)| of == part).map(|(_, version)| *version).max().unwrap_or(0)
+    }
+
+    /// The revision of a part's functions; 0 if there are none.
+    pub(super) fn revision(&self, part: &str) -> i32 {
+        self.revisions.get(part).copied().unwrap_or(0)
     }
 
     /// Whether the directory of accounts is Ostiary's own, or will be.
@@ -137,7 +141,7 @@ impl Survey {
                     "the database was migrated by a newer version of Ostiary, which this one serves beside"
                 );
             }
-            if !part.pending(self)?.is_empty() || part.functions_differ(self) {
+            if !part.pending(self)?.is_empty() || part.functions_are_older(self) {
                 return Ok(false);
             }
         }

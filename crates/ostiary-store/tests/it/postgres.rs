@@ -207,7 +207,7 @@ async fn a_schema_of_a_newer_version_is_served_and_one_changed_by_hand_is_not() 
     open_postgres(&database.url()).await;
     database.sql(
         "insert into auth.ostiary_migrations (part, version, name, checksum) values ('auth', 9999, 'later', '1');
-         update auth.ostiary_functions set definition = 'newer', schema_version = 9999 where part = 'auth'",
+         update auth.ostiary_functions set revision = 9999 where part = 'auth'",
     );
     let store = open_postgres(&database.url()).await;
     assert!(store.applied().is_empty(), "{:?}", store.applied());
@@ -217,14 +217,14 @@ async fn a_schema_of_a_newer_version_is_served_and_one_changed_by_hand_is_not() 
 }
 
 #[tokio::test]
-async fn functions_are_made_again_when_their_text_changes() {
+async fn functions_of_an_earlier_revision_are_made_again() {
     let database = empty();
     open_postgres(&database.url()).await;
     database.sql(
-        "update auth.ostiary_functions set definition = 'older' where part = 'accounts';
+        "update auth.ostiary_functions set revision = 0 where part = 'accounts';
          drop function accounts.is_active(uuid)",
     );
-    assert_eq!(open_postgres(&database.url()).await.applied(), ["accounts functions"]);
+    assert_eq!(open_postgres(&database.url()).await.applied(), ["accounts functions, revision 1"]);
     assert_eq!(database.sql("select to_regprocedure('accounts.is_active(uuid)') is not null"), "t");
 }
 
@@ -287,7 +287,7 @@ async fn the_clock_is_the_databases() {
 }
 
 /// Runs `work` while somebody else holds `auth.sessions` locked, for as long as that takes and not longer.
-async fn while_locked<T>(database: &Database, work: impl AsyncFnOnce() -> T) -> T {
+fn while_locked<T>(database: &Database, work: impl AsyncFnOnce() -> T) -> T {
     let runtime = tokio::runtime::Handle::current();
     let is_locked = "select count(*) from pg_locks where relation = 'auth.sessions'::regclass
                      and mode = 'AccessExclusiveLock' and granted";
@@ -325,8 +325,7 @@ async fn statements_that_wait_for_a_lock_are_given_up_within_three_seconds() {
             assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
         }
         assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
-    })
-    .await;
+    });
     assert_eq!(rotate(&*store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.user_id));
 }
 
@@ -347,10 +346,9 @@ async fn a_statement_that_was_ended_before_it_took_effect_runs_again() {
         while database.sql(waiting) == "0" {
             tokio::task::yield_now().await;
         }
-        rotating
-    })
-    .await;
-    assert_eq!(rotating.await.unwrap().unwrap(), RotateOutcome::Rotated(opened.user_id));
+        Some(rotating)
+    });
+    assert_eq!(rotating.unwrap().await.unwrap().unwrap(), RotateOutcome::Rotated(opened.user_id));
     assert_eq!(test.query::<i64>("select generation from sessions"), 1);
 }
 

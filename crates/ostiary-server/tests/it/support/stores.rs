@@ -73,7 +73,7 @@ impl Place {
             ("DATABASE_URL", url),
             ("POSTGRES_POOL_MIN", "0".to_owned()),
             ("POSTGRES_POOL_MAX", "8".to_owned()),
-            ("DB_WAIT", "0.01".to_owned()),
+            ("DB_WAIT", "0".to_owned()),
         ]
     }
 
