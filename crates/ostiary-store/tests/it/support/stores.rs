@@ -39,7 +39,13 @@ impl TestStore {
             On::Postgres | On::PgBouncer => {
                 let database = postgres::shared().database_from(&this_build(), migrate);
                 let before = |port| PgBouncer::before("127.0.0.1", port);
-                let pooler = (on == On::PgBouncer).then(|| before(postgres::shared().port().unwrap()));
+                let pooler = (on == On::PgBouncer).then(|| {
+                    before(
+                        postgres::shared()
+                            .port()
+                            .expect("the server of TEST_DATABASE_URL cannot be behind a pooler"),
+                    )
+                });
                 Self::Postgres(database, pooler)
             }
         }
