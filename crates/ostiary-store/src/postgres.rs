@@ -12,7 +12,6 @@ use ostiary_core::{
     store::{Store, StoreError},
 };
 use tokio::time::Instant;
-use tokio_postgres::{Client, Config};
 
 mod accounts;
 mod columns;
@@ -43,7 +42,7 @@ use database::Database;
 use directory::Directory;
 use open_error::GRANT;
 use survey::Server;
-use tls::Connector;
+use tls::{Connected, Connector};
 
 /// How long a connection may take to be made, with all that the two sides have to say to each other.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,7 +67,7 @@ impl PostgresStore {
     /// If it cannot be reached or served from. Nothing is changed then.
     pub async fn open(settings: &PostgresSettings, wait: Duration) -> Result<Self, OpenError> {
         let connector = Connector::new(&settings.ssl)?;
-        let mut client = connect(settings, &connector, wait).await?;
+        let (mut client, task) = connect(settings, &connector, wait).await?;
         let server = Server::of(&client).await?;
         server.check()?;
         let schema =
@@ -78,8 +77,8 @@ impl PostgresStore {
             let (role, missing) = (server.role, missing.join(", "));
             return Err(OpenError::NotAllowed { role, missing, advice: GRANT });
         }
-        let prepared = pooler::allows_preparing(settings, &connector, &client).await?;
-        let database = Arc::new(Database::new(settings, &connector, prepared));
+        let (prepared, readers) = pooler::look(settings, &connector, (client, task)).await?;
+        let database = Arc::new(Database::new(settings, &connector, prepared, readers).await?);
         let clock = Arc::new(CorrectedClock::default());
         time::follow(&database, &clock).await.map_err(|error| OpenError::Failed(error.with_causes()))?;
         Ok(Self { database, directory: schema.directory, clock, applied: schema.applied })
@@ -134,17 +133,16 @@ async fn connect(
     settings: &PostgresSettings,
     connector: &Connector,
     wait: Duration,
-) -> Result<Client, OpenError> {
+) -> Result<Connected, OpenError> {
     let database = settings.describe();
     let start = Instant::now();
     let mut reminded: Option<Instant> = None;
     loop {
-        let failure =
-            match tokio::time::timeout(CONNECT_TIMEOUT, connect_once(connector, &settings.config)).await {
-                Ok(Ok(client)) => return Ok(client),
-                Ok(Err(error)) => OpenError::not_connected(&database, &error, start.elapsed()),
-                Err(_) => OpenError::silent(&database, start.elapsed()),
-            };
+        let failure = match tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(&settings.config)).await {
+            Ok(Ok(connected)) => return Ok(connected),
+            Ok(Err(error)) => OpenError::not_connected(&database, &error, start.elapsed()),
+            Err(_) => OpenError::silent(&database, start.elapsed()),
+        };
         let waited = start.elapsed();
         let OpenError::Unreachable { cause, .. } = &failure else { return Err(failure) };
         if waited >= wait {
@@ -157,8 +155,4 @@ async fn connect(
         }
         tokio::time::sleep(WAIT_STEP.min(wait.saturating_sub(waited))).await;
     }
-}
-
-async fn connect_once(connector: &Connector, config: &Config) -> Result<Client, tokio_postgres::Error> {
-    connector.connect(config).await.map(|(client, _task)| client)
 }

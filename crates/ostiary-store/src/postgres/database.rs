@@ -4,6 +4,7 @@
 //! the wait. Reads wait for nothing, so many go down one connection without waiting for each other's answers.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -15,16 +16,16 @@ use deadpool_postgres::{
     ClientWrapper, Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
 use ostiary_core::store::StoreError;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::time::Instant;
 use tokio_postgres::{
-    Client, Config, Row,
+    Config, Row,
     types::{ToSql, Type},
 };
 
 use super::{
     faults::{Fault, is_statement_stale},
     settings::{PoolSize, PostgresSettings},
-    tls::Connector,
+    tls::{Connected, Connector},
 };
 
 /// How long a request waits for a connection of the pool, or for a new one.
@@ -51,7 +52,14 @@ pub(super) struct Database {
 impl Database {
     /// `prepared` says that a connection is a session of its own, so that statements can be prepared on it,
     /// and requests can share it. Behind a pooler that hands out sessions by the transaction they cannot.
-    pub(super) fn new(settings: &PostgresSettings, connector: &Connector, prepared: bool) -> Self {
+    ///
+    /// `readers` are connections that are there already.
+    pub(super) async fn new(
+        settings: &PostgresSettings,
+        connector: &Connector,
+        prepared: bool,
+        readers: Vec<Connected>,
+    ) -> Result<Self, tokio_postgres::Error> {
         let link =
             Link { connector: connector.clone(), config: settings.config.clone(), is_session: prepared };
         let manager = Manager::from_connect(
@@ -69,7 +77,8 @@ impl Database {
             .build()
             .expect("a pool with a runtime can have time-outs");
         tokio::spawn(warm(writers.clone(), usize::from(least)));
-        Self { writers, readers: Readers::new(link), prepared }
+        let readers = if prepared { readers } else { Vec::new() };
+        Ok(Self { writers, readers: Readers::new(link, readers).await?, prepared })
     }
 
     /// Whether statements are prepared.
@@ -194,19 +203,17 @@ struct Link {
 }
 
 impl Link {
-    async fn open(&self, config: &Config) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
-        let (client, task) = self.connector.connect(config).await?;
+    async fn open(&self, config: &Config) -> Result<Connected, tokio_postgres::Error> {
+        let connected = self.connector.connect(config).await?;
         if self.is_session {
-            client.batch_execute(SESSION_LIMITS).await?;
+            connected.0.batch_execute(SESSION_LIMITS).await?;
         }
-        Ok((client, task))
+        Ok(connected)
     }
 }
 
 /// What deadpool asks of a way to connect.
-type Opening<'a> = std::pin::Pin<
-    Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>,
->;
+type Opening<'a> = Pin<Box<dyn Future<Output = Result<Connected, tokio_postgres::Error>> + Send + 'a>>;
 
 impl Connect for Link {
     fn connect(&self, config: &Config) -> Opening<'_> {
@@ -255,8 +262,13 @@ struct Readers {
 }
 
 impl Readers {
-    fn new(link: Link) -> Self {
-        Self { link, slots: (0..READERS).map(|_| Reader::default()).collect(), next: AtomicUsize::new(0) }
+    async fn new(link: Link, connected: Vec<Connected>) -> Result<Self, tokio_postgres::Error> {
+        let slots: Vec<Reader> = (0..READERS).map(|_| Reader::default()).collect();
+        for (reader, (client, task)) in slots.iter().zip(connected) {
+            client.batch_execute(SESSION_LIMITS).await?;
+            *reader.slot() = Some(Arc::new(ClientWrapper::new(client, task)));
+        }
+        Ok(Self { link, slots, next: AtomicUsize::new(0) })
     }
 
     fn any(&self) -> &Reader {

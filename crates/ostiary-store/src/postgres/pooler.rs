@@ -5,31 +5,31 @@
 use tokio_postgres::Client;
 
 use super::{
-    connect_once,
     open_error::OpenError,
     settings::{PostgresSettings, PreparedStatements},
-    tls::Connector,
+    tls::{Connected, Connector},
 };
 
 /// How often two connections are asked for their sessions.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 4;
 
-/// Whether statements can be prepared: as the settings say, or as it turns out.
-pub(super) async fn allows_preparing(
+/// Whether statements can be prepared: as the settings say, or as it turns out. Gives back the connections that
+/// were made on the way.
+pub(super) async fn look(
     settings: &PostgresSettings,
     connector: &Connector,
-    first: &Client,
-) -> Result<bool, OpenError> {
+    first: Connected,
+) -> Result<(bool, Vec<Connected>), OpenError> {
     match settings.prepared {
-        PreparedStatements::On => return Ok(true),
-        PreparedStatements::Off => return Ok(false),
+        PreparedStatements::On => return Ok((true, vec![first])),
+        PreparedStatements::Off => return Ok((false, vec![first])),
         PreparedStatements::Auto => {}
     }
-    let second = connect_once(connector, &settings.config).await?;
+    let second = connector.connect(&settings.config).await?;
     let (mut of_first, mut of_second) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        of_first.push(session(first).await?);
-        of_second.push(session(&second).await?);
+        of_first.push(session(&first.0).await?);
+        of_second.push(session(&second.0).await?);
     }
     // A pooler gives a transaction the session that became free last, which is the other connection's; or
     // another one, in turn.
@@ -38,7 +38,7 @@ pub(super) async fn allows_preparing(
     if !are_their_own {
         tracing::info!("a pooler hands out sessions by the transaction: statements are not prepared");
     }
-    Ok(are_their_own)
+    Ok((are_their_own, vec![first, second]))
 }
 
 /// The process that serves a connection.

@@ -37,7 +37,7 @@ pub struct PostgresReport {
 /// If it cannot be reached, or could not be served from.
 pub async fn examine(settings: &PostgresSettings) -> Result<PostgresReport, OpenError> {
     let connector = Connector::new(&settings.ssl)?;
-    let client = super::connect(settings, &connector, Duration::ZERO).await?;
+    let (client, _task) = super::connect(settings, &connector, Duration::ZERO).await?;
     let server = Server::of(&client).await?;
     server.check()?;
     let survey = Survey::of(&client).await?;

@@ -63,7 +63,8 @@ pub(super) struct Connector {
     tls: Option<MakeRustlsConnect>,
 }
 
-type Connected = (Client, JoinHandle<()>);
+/// A connection, and the task that drives it.
+pub(super) type Connected = (Client, JoinHandle<()>);
 
 impl Connector {
     /// Reads the files that the settings name.
