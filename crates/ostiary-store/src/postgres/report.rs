@@ -41,8 +41,8 @@ pub async fn examine(settings: &PostgresSettings) -> Result<PostgresReport, Open
     let server = Server::of(&client).await?;
     server.check()?;
     let survey = Survey::of(&client).await?;
-    let is_own = survey.is_own()?;
-    let is_behind = !survey.is_up_to_date()?;
+    let is_own = schema::is_own(&survey)?;
+    let is_behind = !schema::is_up_to_date(&survey)?;
     let directory = schema::directory(&client, &survey).await.map_err(|error| error.of_role(&server.role))?;
     let directory = match directory {
         Directory::Own => None,

@@ -36,9 +36,9 @@ pub(super) struct Part {
     migrations: fn() -> Runner,
     functions: &'static [&'static str],
     /// Counts the changes of the functions' text.
-    pub(super) revision: i32,
+    revision: i32,
     /// What it makes, for a database where something of that name is there before.
-    pub(super) objects: &'static [&'static str],
+    objects: &'static [&'static str],
 }
 
 /// What is in every database.
@@ -161,6 +161,46 @@ impl Part {
     }
 }
 
+/// Whether the directory of accounts is Ostiary's own, or will be.
+///
+/// A directory that is there before Ostiary is somebody else's, and stays so.
+///
+/// # Errors
+/// If there is something in the place of what would be made.
+pub(super) fn is_own(survey: &Survey) -> Result<bool, OpenError> {
+    if survey.has_history() {
+        return Ok(survey.version(ACCOUNTS.name) > 0);
+    }
+    let is_own = !survey.has(GET_CONTACT.name());
+    let in_accounts = if is_own { survey.any_in("accounts").map(str::to_owned) } else { None };
+    let legacy: &[&str] = if is_own { ACCOUNTS.objects } else { &[] };
+    let mut in_auth = AUTH.objects.iter().chain(legacy).map(|name| format!("auth.{name}"));
+    match in_accounts.or_else(|| in_auth.find(|name| survey.has(name))) {
+        Some(object) => Err(OpenError::Occupied(object)),
+        None => Ok(is_own),
+    }
+}
+
+/// Whether nothing is to be done.
+///
+/// # Errors
+/// If the schema is not what its history says.
+pub(super) fn is_up_to_date(survey: &Survey) -> Result<bool, OpenError> {
+    let parts = if is_own(survey)? { &[AUTH, ACCOUNTS][..] } else { &[AUTH][..] };
+    for part in parts {
+        if survey.version(part.name) > part.known_version() {
+            tracing::warn!(
+                part = part.name,
+                "the database was migrated by a newer version of Ostiary, which this one serves beside"
+            );
+        }
+        if !part.pending(survey)?.is_empty() || part.functions_are_older(survey) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Brings the schema up to date, or waits for another node that does. Changes nothing where there is nothing
 /// to do, so that a role without the right to may serve.
 ///
@@ -170,7 +210,7 @@ pub(super) async fn bring_up_to_date(client: &mut Client) -> Result<Schema, Open
     let survey = Survey::of(client).await?;
     // Before anything is made: functions that cannot be called are a reason to make nothing.
     let directory = directory(client, &survey).await?;
-    if survey.is_up_to_date()? {
+    if is_up_to_date(&survey)? {
         return Ok(Schema { directory, applied: Vec::new() });
     }
     // clippy.toml has nothing against a monotonic clock: it is not a time of day.
@@ -205,7 +245,7 @@ async fn apply(transaction: Transaction<'_>) -> Result<Vec<String>, OpenError> {
         change(&transaction, HISTORY).await?;
     }
     let mut applied = AUTH.apply(&transaction, &survey).await?;
-    if survey.is_own()? {
+    if is_own(&survey)? {
         if !survey.has("accounts") {
             change(&transaction, "create schema accounts").await?;
         }
@@ -222,7 +262,7 @@ async fn apply(transaction: Transaction<'_>) -> Result<Vec<String>, OpenError> {
 /// # Errors
 /// If it is gone, or its functions are not what Ostiary calls.
 pub(super) async fn directory(client: &impl GenericClient, survey: &Survey) -> Result<Directory, OpenError> {
-    if survey.is_own()? {
+    if is_own(survey)? {
         return Ok(Directory::Own);
     }
     if !survey.has(GET_CONTACT.name()) {

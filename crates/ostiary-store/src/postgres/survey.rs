@@ -4,11 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::{GenericClient, types::Type};
 
-use super::{
-    directory::GET_CONTACT,
-    open_error::{LEAST_VERSION, OpenError},
-    schema::{ACCOUNTS, AUTH},
-};
+use super::open_error::{LEAST_VERSION, OpenError};
 
 /// The server, and who has connected.
 #[derive(Debug)]
@@ -87,6 +83,12 @@ impl Survey {
         self.objects.contains(name)
     }
 
+    /// A table or function in `schema`, if there is one.
+    pub(super) fn any_in(&self, schema: &str) -> Option<&str> {
+        let is_in = |object: &&String| object.split_once('.').is_some_and(|(of, _)| of == schema);
+        self.objects.iter().find(is_in).map(String::as_str)
+    }
+
     /// Whether Ostiary has been here before.
     pub(super) fn has_history(&self) -> bool {
         self.has("auth.ostiary_migrations")
@@ -105,47 +107,6 @@ impl Survey {
     /// The revision of a part's functions; 0 if there are none.
     pub(super) fn revision(&self, part: &str) -> i32 {
         self.revisions.get(part).copied().unwrap_or(0)
-    }
-
-    /// Whether the directory of accounts is Ostiary's own, or will be.
-    ///
-    /// A directory that is there before Ostiary is somebody else's, and stays so.
-    ///
-    /// # Errors
-    /// If there is something in the place of what would be made.
-    pub(super) fn is_own(&self) -> Result<bool, OpenError> {
-        if self.has_history() {
-            return Ok(self.version(ACCOUNTS.name) > 0);
-        }
-        let is_own = !self.has(GET_CONTACT.name());
-        let in_accounts =
-            self.objects.iter().find(|object| is_own && object.starts_with("accounts.")).cloned();
-        let legacy: &[&str] = if is_own { ACCOUNTS.objects } else { &[] };
-        let in_auth = AUTH.objects.iter().chain(legacy).map(|name| format!("auth.{name}"));
-        match in_accounts.or_else(|| in_auth.into_iter().find(|name| self.has(name))) {
-            Some(object) => Err(OpenError::Occupied(object)),
-            None => Ok(is_own),
-        }
-    }
-
-    /// Whether nothing is to be done.
-    ///
-    /// # Errors
-    /// If the schema is not what its history says.
-    pub(super) fn is_up_to_date(&self) -> Result<bool, OpenError> {
-        let parts = if self.is_own()? { &[AUTH, ACCOUNTS][..] } else { &[AUTH][..] };
-        for part in parts {
-            if self.version(part.name) > part.known_version() {
-                tracing::warn!(
-                    part = part.name,
-                    "the database was migrated by a newer version of Ostiary, which this one serves beside"
-                );
-            }
-            if !part.pending(self)?.is_empty() || part.functions_are_older(self) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }
 
