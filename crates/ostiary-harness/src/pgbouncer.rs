@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     leased::Leased,
+    postgres::psql,
     system::{ServerUser, find_program, free_port, must},
 };
 
@@ -30,13 +31,19 @@ impl PgBouncer {
     /// Starts it before the server at this address, to which it connects as `postgres` without a password.
     #[must_use]
     pub fn before(host: &str, port: u16) -> Self {
+        Self::with_settings(host, port, &[])
+    }
+
+    /// The same with these settings in the place of the others.
+    #[must_use]
+    pub fn with_settings(host: &str, port: u16, settings: &[(&str, &str)]) -> Self {
         let program = find_program("pgbouncer", &[PathBuf::from("/usr/sbin")])
             .expect("PgBouncer is not here: install pgbouncer (Debian: apt-get install pgbouncer)");
         let mut leased = Leased::private(ServerUser::find());
         let pid = leased.path().join("pid");
         leased.guard(0, &["sh".into(), "-c".into(), "kill -KILL \"$(cat \"$0\")\"".into(), pid.into()]);
         let own_port = free_port();
-        write_configuration(&leased, own_port, host, port);
+        write_configuration(&leased, own_port, host, port, settings);
         let mut process = start(&program, &leased);
         await_readiness(&mut process, own_port, leased.path());
         Self { port: own_port, process, leased: Some(leased) }
@@ -46,6 +53,12 @@ impl PgBouncer {
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgresql://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs SQL in a database, through this.
+    #[track_caller]
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        psql::sql(&self.url(database), sql)
     }
 }
 
@@ -57,9 +70,9 @@ impl Drop for PgBouncer {
     }
 }
 
-fn write_configuration(leased: &Leased, own_port: u16, host: &str, port: u16) {
+fn write_configuration(leased: &Leased, own_port: u16, host: &str, port: u16, settings: &[(&str, &str)]) {
     // https://www.pgbouncer.org/config.html: `any` is `trust` where the user is given for all databases.
-    let text = format!(
+    let mut text = format!(
         "[databases]\n\
          * = host={host} port={port} user=postgres\n\
          [pgbouncer]\n\
@@ -71,6 +84,8 @@ fn write_configuration(leased: &Leased, own_port: u16, host: &str, port: u16) {
          default_pool_size = 5\n\
          max_client_conn = 1000\n"
     );
+    // Of two lines for one setting the last counts.
+    text.extend(settings.iter().map(|(name, value)| format!("{name} = {value}\n")));
     let path = leased.path().join("pgbouncer.ini");
     must(fs::write(&path, text), "write pgbouncer.ini");
     leased.user().give(&path);

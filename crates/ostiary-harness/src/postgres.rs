@@ -3,7 +3,7 @@
 mod cluster;
 mod database;
 mod installation;
-mod psql;
+pub(crate) mod psql;
 mod server;
 mod shared;
 mod shared_directory;

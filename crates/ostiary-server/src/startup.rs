@@ -41,7 +41,7 @@ pub enum StartError {
     #[error(transparent)]
     Keys(#[from] KeysError),
     /// The database again, once it was open.
-    #[error("{}", .0.with_causes())]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The database was used with a secret that is not there any more.
     #[error(

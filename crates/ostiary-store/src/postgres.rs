@@ -64,7 +64,7 @@ impl PostgresStore {
     /// waited for, for `wait` at most.
     ///
     /// # Errors
-    /// If it cannot be reached or served from. Nothing is changed then.
+    /// If it cannot be reached or served from. Its schema may be up to date then, and nothing else is changed.
     pub async fn open(settings: &PostgresSettings, wait: Duration) -> Result<Self, OpenError> {
         let connector = Connector::new(&settings.ssl)?;
         let (mut client, task) = connect(settings, &connector, wait).await?;
@@ -77,7 +77,7 @@ impl PostgresStore {
             let (role, missing) = (server.role, missing.join(", "));
             return Err(OpenError::NotAllowed { role, missing, advice: GRANT });
         }
-        let (prepared, readers) = pooler::look(settings, &connector, (client, task)).await?;
+        let (prepared, readers) = pooler::look(settings, &connector, (client, task), wait).await?;
         let database = Arc::new(Database::new(settings, &connector, prepared, readers).await?);
         let clock = Arc::new(CorrectedClock::default());
         time::follow(&database, &clock).await.map_err(|error| OpenError::Failed(error.with_causes()))?;
@@ -122,6 +122,7 @@ impl Store for PostgresStore {
         let sql = "select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean";
         let rows = self.database.read(sql, &[]).await?;
         if rows.first().is_some_and(|row| row.get(0)) {
+            self.database.forget_readers();
             return Err(StoreError::Unavailable("the database takes no writes: it is a standby".into()));
         }
         Ok(())

@@ -17,7 +17,7 @@ pub(super) fn try_sql(url: &str, sql: &str) -> Result<String, String> {
 }
 
 #[track_caller]
-pub(super) fn sql(url: &str, sql: &str) -> String {
+pub(crate) fn sql(url: &str, sql: &str) -> String {
     try_sql(url, sql).unwrap_or_else(|error| panic!("{error}\nin: {sql}"))
 }
 

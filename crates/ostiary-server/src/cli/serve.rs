@@ -39,7 +39,13 @@ async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::R
     let mut signals = Signals::listen()?;
     let listener = bind(SocketAddr::new(settings.host, settings.port)).await?;
     let address = listener.local_addr()?;
-    let started = startup::start(settings).await?;
+    let started = tokio::select! {
+        started = startup::start(settings) => started?,
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopped before it was ready");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     announce(settings, address, &started, no_color, start);
 
     let app = App::new(started.ostiary, settings.body_limits(), settings.request_timeout);

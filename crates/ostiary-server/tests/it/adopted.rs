@@ -114,6 +114,49 @@ async fn a_directory_that_can_say_who_is_active_ends_the_sessions_of_others() {
     Tokens::from(server.refresh(&token).await).await;
 }
 
+/// Functions may take more than they are given, and texts of other types.
+#[tokio::test]
+async fn functions_of_other_shapes_are_called_as_sql_would_call_them() {
+    let place = std::sync::Arc::new(Place::new(On::Adopted));
+    place.execute(
+        "create function accounts.is_active(person uuid, strictly boolean default true)
+         returns boolean language plpgsql stable as
+         $$ begin return exists (select from shop.people where public_id = person and not blocked); end $$;
+         alter function accounts.get_active_user_contact_by_value(text) rename to find;
+         create function accounts.get_active_user_contact_by_value(varchar)
+         returns table (user_id varchar, password_hash varchar, contact_id bigint) language sql volatile as
+         $$ select user_id::varchar, password_hash::varchar, contact_id from accounts.find($1) $$",
+    );
+    let server = Server::start_in(place, &[]).await;
+    server.register("anna").await;
+    let token = Tokens::from(server.login("anna", "correct horse").await).await.refresh;
+    server.execute("update shop.people set blocked = true");
+    assert_eq!(server.refresh(&token).await.status(), 401);
+}
+
+/// A look-up that takes its time holds up nobody else.
+#[tokio::test]
+async fn a_slow_look_up_leaves_the_rest_alone() {
+    let server = std::sync::Arc::new(Server::start(On::Adopted).await);
+    let token = server.register("anna").await.refresh;
+    server.execute(
+        "alter function accounts.get_active_user_contact_by_value(text) rename to find;
+         create function accounts.get_active_user_contact_by_value(login text)
+         returns table (contact_id bigint, user_id uuid, password_hash text) language plpgsql as
+         $$ begin perform pg_sleep(0.5); return query select * from accounts.find(login); end $$",
+    );
+    let mut logins = tokio::task::JoinSet::new();
+    for _ in 0..7 {
+        let server = server.clone();
+        logins.spawn(async move { server.login("anna", "correct horse").await.status().as_u16() });
+    }
+    let begin = std::time::Instant::now();
+    assert_eq!(server.get("/readyz").await.status(), 200);
+    Tokens::from(server.refresh(&token).await).await;
+    assert!(begin.elapsed() < std::time::Duration::from_millis(450), "{:?}", begin.elapsed());
+    assert!(logins.join_all().await.into_iter().all(|status| status == 200 || status == 503));
+}
+
 #[tokio::test]
 async fn weak_hashes_are_replaced_where_the_directory_can() {
     let place = std::sync::Arc::new(Place::new(On::Adopted));

@@ -189,6 +189,50 @@ async fn a_refresh_token_of_the_replaced_service_that_is_not_good_is_refused() {
     assert_eq!(server.query::<i64>("select count(*) from sessions"), 0);
 }
 
+/// What an old client sends for nothing is nothing, and what is no number stays what it is.
+#[tokio::test]
+async fn what_the_replaced_service_leaves_empty_is_left_out() {
+    let server = Server::start(On::Postgres).await;
+    let mut old = OldService::on(&server).await;
+    for (name, phone) in [("anna", ""), ("boris", " "), ("clara", "no phone"), ("dora", "none")] {
+        let mut body = payload(name);
+        body["phone"] = phone.into();
+        body["email"] = "".into();
+        body["group_names"] = Value::Null;
+        old.register(&body, &foreign_token(name.chars().next().unwrap()).1).await.unwrap();
+    }
+    let phones = "select string_agg(value, ', ' order by value) from contacts where kind = 'phone'";
+    assert_eq!(server.query::<String>(phones), "no phone, none");
+    assert_eq!(server.query::<i64>("select count(*) from contacts"), 6);
+}
+
+/// Two users with each other's names, again and again at once: one is told that they are taken, and neither
+/// waits for the other for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registrations_that_cross_do_not_block_each_other() {
+    let server = std::sync::Arc::new(Server::start(On::Postgres).await);
+    let mut clients = tokio::task::JoinSet::new();
+    for crossed in [false, true] {
+        let server = server.clone();
+        clients.spawn(async move {
+            let mut old = OldService::on(&server).await;
+            for number in 0..200 {
+                let (one, other) = (format!("a{number}@example.com"), format!("b{number}@example.com"));
+                let (name, email) = if crossed { (other, one) } else { (one, other) };
+                let mut body = payload(&name);
+                body["email"] = email.into();
+                let refused =
+                    old.register(&body, &format!("{crossed}{number}")).await.err().unwrap_or_default();
+                assert!(refused.is_empty() || refused.ends_with("already exists"), "{refused}");
+            }
+        });
+    }
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
+    }
+    assert_eq!(server.query::<i64>("select count(*) from users"), 200);
+}
+
 /// On two nodes at once, again and again: one session each.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_exchanges_of_one_token_on_two_nodes_all_get_one_session() {

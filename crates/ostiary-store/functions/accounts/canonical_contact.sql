@@ -6,15 +6,14 @@ language plpgsql immutable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    trimmed text := btrim(typed);
-    digits  text;
+    trimmed constant text := btrim(typed);
+    digits  constant text := regexp_replace(trimmed, '[^0-9]', '', 'g');
 begin
-    case kind
-        when 'email' then
+    case
+        when kind = 'email' then
             return lower(trimmed);
-        when 'phone' then
+        when kind = 'phone' and digits <> '' then
             -- E.164; a leading 8 is the Russian trunk prefix.
-            digits := regexp_replace(trimmed, '[^0-9]', '', 'g');
             return case
                 when trimmed like '+%' then '+' || digits
                 when digits ~ '^[78][0-9]{10}$' then '+7' || substr(digits, 2)

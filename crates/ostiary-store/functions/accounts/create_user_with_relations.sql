@@ -12,33 +12,45 @@ declare
     typed        constant jsonb       := case when is_canonical then payload -> 'typed' else payload end;
     new_id       constant uuid        := coalesce((payload ->> 'id')::uuid, gen_random_uuid());
     made_at      constant timestamptz := coalesce((payload ->> 'created_at')::timestamptz, now());
-    contact_kind text;
-    canonical    text;
+    contact      record;
+    taken        text[]               := '{}';
+    taken_kind   text;
     absent       text;
 begin
     insert into accounts.users (id, password_hash, profile, created_at)
     values (new_id, payload ->> 'password_hash', nullif(payload -> 'profile', 'null'), made_at);
 
-    -- Always in this order, so that two registrations never wait for each other in a circle.
-    foreach contact_kind in array array['second_login', 'phone', 'email'] loop
-        canonical := payload ->> contact_kind;
-        continue when canonical is null;
-        if not is_canonical then
-            canonical := accounts.canonical_contact(contact_kind, canonical);
-        end if;
+    -- In the order of the values, so that two registrations never wait for each other in a circle.
+    for contact in
+        select given.kind, given.value
+        from (
+            select kind,
+                case when is_canonical then payload ->> kind
+                    else accounts.canonical_contact(kind, payload ->> kind)
+                end
+            from unnest(array['second_login', 'phone', 'email']) as kinds (kind)
+        ) as given (kind, value)
+        where given.value <> ''
+        order by given.value collate "C"
+    loop
         insert into accounts.contacts (value, kind, user_id, typed, created_at)
-        values (canonical, contact_kind, new_id, typed ->> contact_kind, made_at)
+        values (contact.value, contact.kind, new_id, typed ->> contact.kind, made_at)
         on conflict (value) do nothing;
         if not found then
+            taken := taken || contact.kind;
+        end if;
+    end loop;
+    foreach taken_kind in array array['second_login', 'phone', 'email'] loop
+        if taken_kind = any (taken) then
             raise exception using
                 errcode = 'unique_violation',
-                message = contact_kind || ' already exists',
-                schema = 'accounts', table = 'contacts', column = contact_kind;
+                message = taken_kind || ' already exists',
+                schema = 'accounts', table = 'contacts', column = taken_kind;
         end if;
     end loop;
 
     select wanted.name into absent
-    from jsonb_array_elements_text(payload -> 'group_names') with ordinality as wanted (name, place)
+    from jsonb_array_elements_text(nullif(payload -> 'group_names', 'null')) with ordinality as wanted (name, place)
     where not exists (select from accounts.groups where groups.name = wanted.name)
     order by wanted.place
     limit 1;
@@ -50,7 +62,7 @@ begin
     end if;
     insert into accounts.memberships (user_id, group_name, created_at)
     select distinct new_id, wanted.name, made_at
-    from jsonb_array_elements_text(payload -> 'group_names') as wanted (name);
+    from jsonb_array_elements_text(nullif(payload -> 'group_names', 'null')) as wanted (name);
 
     return query select new_id;
 end

@@ -6,7 +6,9 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if to_regprocedure('accounts.is_active(uuid)') is null then
+    if not exists (
+        select from pg_proc where proname = 'is_active' and pronamespace = to_regnamespace('accounts')
+    ) then
         return true;
     end if;
     return coalesce(accounts.is_active(account_id), false);

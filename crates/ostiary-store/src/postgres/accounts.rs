@@ -70,13 +70,17 @@ impl Accounts for PostgresStore {
             union all
             select found.user_id::text::uuid, found.password_hash::text
             from accounts.get_active_user_contact_by_value($2) as found
-            where $1 <> $2 and not exists (select from as_typed)
+            where $1::text <> $2::text and not exists (select from as_typed)
             limit 1";
-        let first = self.spelling(contact);
-        let rows = self
-            .database
-            .read(sql, &[(&first, Type::TEXT), (&contact.canonical().value(), Type::TEXT)])
-            .await?;
+        let (first, second) = (self.spelling(contact), contact.canonical().value());
+        // Whoever made the function decides on the type of its argument: text, varchar, citext.
+        let parameters: [Parameter<'_>; 2] = [(&first, Type::UNKNOWN), (&second, Type::UNKNOWN)];
+        let rows = if self.directory.is_foreign() {
+            // It may take its time, and do more than read.
+            self.database.write(sql, &parameters).await?
+        } else {
+            self.database.read(sql, &parameters).await?
+        };
         Ok(rows.first().map(|row| Credentials {
             user_id: UserId::from_uuid(row.get(0)),
             password_hash: row.get::<_, Option<String>>(1).map(PasswordHash::from_stored),
@@ -106,7 +110,7 @@ impl Accounts for PostgresStore {
             return Ok(());
         }
         let sql = "insert into accounts.groups (name, created_at)
-                   select wanted.name, $2 from unnest($1) as wanted (name)
+                   select wanted.name, $2 from pg_catalog.unnest($1) as wanted (name)
                    where not exists (select from accounts.groups where groups.name = wanted.name)
                    on conflict do nothing";
         self.database.write(sql, &[(&names, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)]).await?;

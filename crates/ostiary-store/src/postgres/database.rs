@@ -6,7 +6,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -112,8 +112,20 @@ impl Database {
     async fn write_once(&self, statement: Statement<'_>) -> Result<Vec<Row>, Fault> {
         let checkout = Checkout(Some(statement.in_time(self.writers.get()).await??));
         let outcome = statement.run(checkout.client(), self.prepared).await;
-        checkout.finish(outcome.as_ref().err());
+        let fault = outcome.as_ref().err();
+        if fault.is_some_and(Fault::is_read_only) {
+            self.readers.forget_all();
+        }
+        // A statement that may still run keeps its place in the pool, or there would soon be too many.
+        if !fault.is_some_and(Fault::is_too_slow) {
+            checkout.finish(fault);
+        }
         outcome
+    }
+
+    /// Lets reads open new connections: those that are there lead to a server that takes no writes.
+    pub(super) fn forget_readers(&self) {
+        self.readers.forget_all();
     }
 
     /// Runs a statement that changes nothing.
@@ -138,8 +150,10 @@ impl Database {
         let reader = self.readers.any();
         let client = statement.in_time(reader.client(&self.readers.link)).await??;
         let outcome = statement.run(&client, self.prepared).await;
-        if outcome.as_ref().err().is_some_and(Fault::breaks_the_connection) {
-            reader.forget(&client);
+        match &outcome {
+            Err(fault) if fault.is_too_slow() => reader.replace_slow(client),
+            Err(fault) if fault.breaks_the_connection() => reader.forget(&client),
+            _ => {}
         }
         outcome
     }
@@ -247,12 +261,17 @@ impl Drop for Checkout {
             return;
         };
         runtime.spawn(async move {
-            let idle = tokio::time::timeout(DRAIN_TIMEOUT, connection.simple_query("")).await;
-            if !matches!(idle, Ok(Ok(_))) {
+            if !becomes_idle(&connection).await {
                 drop(Object::take(connection));
             }
         });
     }
+}
+
+/// Whether all that was asked on a connection is answered before long.
+async fn becomes_idle(connection: &ClientWrapper) -> bool {
+    let idle = tokio::time::timeout(DRAIN_TIMEOUT, connection.simple_query("")).await;
+    matches!(idle, Ok(Ok(_)))
 }
 
 struct Readers {
@@ -271,6 +290,10 @@ impl Readers {
         Ok(Self { link, slots, next: AtomicUsize::new(0) })
     }
 
+    fn forget_all(&self) {
+        self.slots.iter().for_each(|reader| *reader.slot() = None);
+    }
+
     fn any(&self) -> &Reader {
         &self.slots[self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len()]
     }
@@ -281,6 +304,8 @@ impl Readers {
 struct Reader {
     client: Mutex<Option<Arc<ClientWrapper>>>,
     opening: tokio::sync::Mutex<()>,
+    /// A connection that another has replaced, while what was asked on it may still run.
+    slow: Mutex<Weak<ClientWrapper>>,
 }
 
 impl Reader {
@@ -311,6 +336,18 @@ impl Reader {
         if slot.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, client)) {
             *slot = None;
         }
+    }
+
+    /// Lets the next request open another connection in the place of `client`, on which something takes too
+    /// long; but one such at a time, or there would soon be too many.
+    fn replace_slow(&self, client: Arc<ClientWrapper>) {
+        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        if slow.strong_count() > 0 {
+            return;
+        }
+        *slow = Arc::downgrade(&client);
+        self.forget(&client);
+        tokio::spawn(async move { becomes_idle(&client).await });
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<ClientWrapper>>> {

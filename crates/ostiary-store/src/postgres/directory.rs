@@ -29,6 +29,8 @@ pub struct DirectoryFunction {
 /// An argument of a call that is planned.
 #[derive(Debug, PartialEq, Eq)]
 enum Argument {
+    /// Of the type that the function says: text, varchar, citext.
+    Login,
     Text,
     Uuid,
     Jsonb,
@@ -44,7 +46,7 @@ pub(super) const GET_CONTACT: DirectoryFunction = DirectoryFunction {
         "explain select coalesce(found.user_id, null::text), found.password_hash::text
          from accounts.get_active_user_contact_by_value($1) as found",
     ],
-    arguments: &[Argument::Text],
+    arguments: &[Argument::Login],
 };
 
 /// Makes an account.
@@ -145,6 +147,7 @@ impl DirectoryFunction {
             .arguments
             .iter()
             .map(|argument| match argument {
+                Argument::Login => (&"" as &(dyn ToSql + Sync), Type::UNKNOWN),
                 Argument::Text => (&"" as &(dyn ToSql + Sync), Type::TEXT),
                 Argument::Uuid => (&nobody as &(dyn ToSql + Sync), Type::UUID),
                 Argument::Jsonb => (&nothing as &(dyn ToSql + Sync), Type::JSONB),

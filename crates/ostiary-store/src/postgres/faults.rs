@@ -36,7 +36,7 @@ impl Fault {
             Self::NotConnected(_) | Self::TooSlow => false,
             Self::NotPrepared(error) => error.code().is_none_or(is_passing),
             Self::Failed(error) => match error.code() {
-                Some(code) => is_passing(code),
+                Some(code) => is_passing(code) || only_reads && is_connection_lost(code),
                 None => only_reads,
             },
         }
@@ -45,12 +45,21 @@ impl Fault {
     /// Whether the connection is not to be used again.
     pub(super) fn breaks_the_connection(&self) -> bool {
         match self {
-            Self::NotConnected(_) => false,
-            Self::TooSlow => true,
-            Self::NotPrepared(error) | Self::Failed(error) => error
-                .code()
-                .is_none_or(|code| is_connection_lost(code) || *code == SqlState::READ_ONLY_SQL_TRANSACTION),
+            Self::NotConnected(_) | Self::TooSlow => false,
+            Self::NotPrepared(error) | Self::Failed(error) => error.code().is_none_or(|code| {
+                is_connection_lost(code) || is_somebody_elses_session(code) || is_read_only(code)
+            }),
         }
+    }
+
+    /// Whether the statement may still be running.
+    pub(super) fn is_too_slow(&self) -> bool {
+        matches!(self, Self::TooSlow)
+    }
+
+    /// Whether the server has become one that takes no writes.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.database_error().is_some_and(|error| is_read_only(error.code()))
     }
 
     /// What it means to the rules.
@@ -82,10 +91,11 @@ impl Fault {
 
 /// What the database said, without the details, which repeat values of rows.
 #[derive(Debug, thiserror::Error)]
-#[error("{message} (SQLSTATE {code})")]
+#[error("{message} (SQLSTATE {code}){advice}")]
 pub(super) struct DatabaseError {
     message: String,
     code: String,
+    advice: &'static str,
     may_pass: bool,
 }
 
@@ -95,6 +105,7 @@ impl From<&DbError> for DatabaseError {
         Self {
             message: error.message().to_owned(),
             code: code.code().to_owned(),
+            advice: if is_somebody_elses_session(code) { PREPARED_ELSEWHERE } else { "" },
             may_pass: is_passing(code) || is_out_of_service(code),
         }
     }
@@ -122,9 +133,22 @@ pub(super) fn is_statement_stale(error: &tokio_postgres::Error) -> bool {
 /// is a standby.
 fn is_out_of_service(code: &SqlState) -> bool {
     ["08", "53", "57", "58"].iter().any(|class| code.code().starts_with(class))
-        || [&SqlState::READ_ONLY_SQL_TRANSACTION, &SqlState::LOCK_NOT_AVAILABLE].contains(&code)
+        || is_read_only(code)
+        || *code == SqlState::LOCK_NOT_AVAILABLE
 }
 
 fn is_connection_lost(code: &SqlState) -> bool {
     code.code().starts_with("08") || code.code().starts_with("57P")
 }
+
+fn is_read_only(code: &SqlState) -> bool {
+    *code == SqlState::READ_ONLY_SQL_TRANSACTION
+}
+
+/// What was prepared is not there, or is there already: it was another session.
+fn is_somebody_elses_session(code: &SqlState) -> bool {
+    [&SqlState::INVALID_SQL_STATEMENT_NAME, &SqlState::DUPLICATE_PSTATEMENT].contains(&code)
+}
+
+const PREPARED_ELSEWHERE: &str =
+    ": a pooler seems to hand out sessions by the transaction; set POSTGRES_PREPARED_STATEMENTS=off";

@@ -50,6 +50,12 @@ pub enum OpenError {
          target_session_attrs=read-write find it)"
     )]
     Standby,
+    /// Its sessions take no writes.
+    #[error(
+        "the sessions of the role {0} are read-only in this database: default_transaction_read_only is on; reset it \
+         for the role or the database"
+    )]
+    ReadOnly(String),
     /// Its texts are not Unicode.
     #[error("the database has the encoding {0}, and Ostiary needs UTF8: make another database")]
     Encoding(String),

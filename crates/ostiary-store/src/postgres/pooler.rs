@@ -2,6 +2,8 @@
 //! mode). What is prepared in a session is then somebody else's a moment later, and a statement of another
 //! node may have its name.
 
+use std::time::Duration;
+
 use tokio_postgres::Client;
 
 use super::{
@@ -19,20 +21,25 @@ pub(super) async fn look(
     settings: &PostgresSettings,
     connector: &Connector,
     first: Connected,
+    wait: Duration,
 ) -> Result<(bool, Vec<Connected>), OpenError> {
     match settings.prepared {
         PreparedStatements::On => return Ok((true, vec![first])),
         PreparedStatements::Off => return Ok((false, vec![first])),
         PreparedStatements::Auto => {}
     }
-    let second = connector.connect(&settings.config).await?;
+    let second = super::connect(settings, connector, wait).await?;
     let (mut of_first, mut of_second) = (Vec::new(), Vec::new());
+    // A pooler gives a transaction the session that became free last, which is the other connection's; or each
+    // in turn, and then two questions on one connection reach two.
     for _ in 0..ROUNDS {
-        of_first.push(session(&first.0).await?);
-        of_second.push(session(&second.0).await?);
+        for _ in 0..2 {
+            of_first.push(session(&first.0).await?);
+        }
+        for _ in 0..2 {
+            of_second.push(session(&second.0).await?);
+        }
     }
-    // A pooler gives a transaction the session that became free last, which is the other connection's; or
-    // another one, in turn.
     let is_one = |sessions: &[i32]| sessions.iter().all(|session| *session == sessions[0]);
     let are_their_own = is_one(&of_first) && is_one(&of_second) && of_first[0] != of_second[0];
     if !are_their_own {

@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tokio_postgres::{GenericClient, types::Type};
+use tokio_postgres::{
+    GenericClient,
+    types::{ToSql, Type},
+};
 
 use super::open_error::{LEAST_VERSION, OpenError};
 
@@ -12,7 +15,8 @@ pub(super) struct Server {
     /// `15.13 (Debian 15.13-0+deb12u1)`.
     pub(super) version: String,
     version_number: i32,
-    takes_no_writes: bool,
+    is_standby: bool,
+    is_read_only: bool,
     encoding: String,
     /// The role that statements run as.
     pub(super) role: String,
@@ -21,16 +25,17 @@ pub(super) struct Server {
 impl Server {
     pub(super) async fn of(client: &impl GenericClient) -> Result<Self, OpenError> {
         let sql = "select current_setting('server_version'), current_setting('server_version_num')::integer,
-                       pg_is_in_recovery() or current_setting('transaction_read_only')::boolean,
+                       pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
                        current_setting('server_encoding'), current_user::text";
         let rows = client.query_typed(sql, &[]).await?;
         let row = rows.first().ok_or_else(|| OpenError::Failed("it answered with nothing".to_owned()))?;
         Ok(Self {
             version: row.get(0),
             version_number: row.get(1),
-            takes_no_writes: row.get(2),
-            encoding: row.get(3),
-            role: row.get(4),
+            is_standby: row.get(2),
+            is_read_only: row.get(3),
+            encoding: row.get(4),
+            role: row.get(5),
         })
     }
 
@@ -40,8 +45,11 @@ impl Server {
         if self.version_number < LEAST_VERSION {
             return Err(OpenError::TooOld(self.version.clone()));
         }
-        if self.takes_no_writes {
+        if self.is_standby {
             return Err(OpenError::Standby);
+        }
+        if self.is_read_only {
+            return Err(OpenError::ReadOnly(self.role.clone()));
         }
         if self.encoding != "UTF8" {
             return Err(OpenError::Encoding(self.encoding.clone()));
@@ -110,36 +118,58 @@ impl Survey {
     }
 }
 
+/// The two schemas, and whatever is in them. Names of functions are in full, where one in another schema of the
+/// search path could fit the arguments better than PostgreSQL's own.
 async fn objects(client: &impl GenericClient) -> Result<HashSet<String>, OpenError> {
     let sql = "
         with schema as (select oid, nspname from pg_catalog.pg_namespace where nspname in ('accounts', 'auth'))
         select nspname::text from schema
         union
-        select nspname || '.' || relname from pg_catalog.pg_class join schema on schema.oid = relnamespace
-        where relkind in ('r', 'p', 'v', 'm', 'f')
+        select pg_catalog.format('%s.%s', nspname, relname)
+        from pg_catalog.pg_class join schema on schema.oid = relnamespace
         union
-        select nspname || '.' || proname from pg_catalog.pg_proc join schema on schema.oid = pronamespace";
+        select pg_catalog.format('%s.%s', nspname, proname)
+        from pg_catalog.pg_proc join schema on schema.oid = pronamespace
+        union
+        select pg_catalog.format('%s.%s', nspname, typname)
+        from pg_catalog.pg_type join schema on schema.oid = typnamespace
+        where typrelid = 0 and typelem = 0";
     Ok(client.query_typed(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// What the role may not do that serving takes: `update on auth.sessions`; nothing, if it may do all.
 pub(super) async fn missing_rights(client: &impl GenericClient, own: bool) -> Result<Vec<String>, OpenError> {
-    let mut tables = vec!["auth.sessions", "auth.signing_keys", "auth.known_secret", "auth.audit_events"];
-    if own {
-        tables.extend([
-            "accounts.users",
-            "accounts.contacts",
-            "accounts.groups",
-            "accounts.memberships",
-            "auth.refresh_tokens",
-        ]);
-    }
-    let sql = "select privilege || ' on ' || name
-               from unnest($1) as name, unnest(array['select', 'insert', 'update', 'delete']) as privilege
-               where not has_table_privilege(name, privilege)
-               order by 1";
-    let rows = client.query_typed(sql, &[(&tables, Type::TEXT_ARRAY)]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    const EVERYWHERE: &[(&str, &str)] = &[
+        ("auth.sessions", "select insert update"),
+        ("auth.signing_keys", "select insert update"),
+        ("auth.known_secret", "select insert update"),
+        ("auth.audit_events", "insert"),
+    ];
+    const OF_OWN_DIRECTORY: &[(&str, &str)] = &[
+        ("accounts.users", "select insert update"),
+        ("accounts.contacts", "select insert"),
+        ("accounts.groups", "select insert"),
+        ("accounts.memberships", "insert"),
+        ("auth.refresh_tokens", "select update"),
+    ];
+    let tables = if own { [EVERYWHERE, OF_OWN_DIRECTORY].concat() } else { EVERYWHERE.to_vec() };
+    let wanted =
+        tables.iter().flat_map(|(table, rights)| rights.split(' ').map(move |right| (*table, right)));
+    let (tables, rights): (Vec<&str>, Vec<&str>) = wanted.unzip();
+    let schemas: &[&str] = if own { &["auth", "accounts"] } else { &["auth"] };
+    let sql = "
+        select pg_catalog.format('%s on %s', privilege, name)
+        from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) as wanted (name, privilege)
+        where not pg_catalog.has_table_privilege(name, privilege)
+        union
+        select pg_catalog.format('execute on %s', function.oid::pg_catalog.regprocedure)
+        from pg_catalog.pg_proc as function
+        join pg_catalog.pg_namespace as namespace on namespace.oid = function.pronamespace
+        where namespace.nspname = any($3::text[]) and not pg_catalog.has_function_privilege(function.oid, 'execute')
+        order by 1";
+    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&tables, Type::TEXT_ARRAY), (&rights, Type::TEXT_ARRAY), (&schemas, Type::TEXT_ARRAY)];
+    Ok(client.query_typed(sql, &parameters).await?.iter().map(|row| row.get(0)).collect())
 }
 
 #[cfg(test)]
@@ -150,7 +180,8 @@ mod tests {
         Server {
             version: "15.13".to_owned(),
             version_number: 150_013,
-            takes_no_writes: false,
+            is_standby: false,
+            is_read_only: false,
             encoding: "UTF8".to_owned(),
             role: "ostiary".to_owned(),
         }
@@ -163,7 +194,9 @@ mod tests {
         assert!(
             old.check().unwrap_err().to_string().contains("PostgreSQL 12.22, and Ostiary needs 13 or later")
         );
-        let standby = Server { takes_no_writes: true, ..server() };
+        let read_only = Server { is_read_only: true, ..server() };
+        assert!(read_only.check().unwrap_err().to_string().contains("default_transaction_read_only"));
+        let standby = Server { is_standby: true, is_read_only: true, ..server() };
         assert!(standby.check().unwrap_err().to_string().contains("read-only standby"));
         let latin = Server { encoding: "LATIN1".to_owned(), ..server() };
         assert!(latin.check().unwrap_err().to_string().contains("LATIN1"));

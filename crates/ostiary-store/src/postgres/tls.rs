@@ -3,7 +3,17 @@
 //! its request for TLS into Unix sockets as well, and hides what one address of a host has answered behind
 //! the silence of the next: so each address is tried here, by itself.
 
-use std::{error::Error as _, io, net::IpAddr, path::PathBuf};
+use std::{
+    error::Error as _,
+    io,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use ostiary_core::secret::random;
 use tokio::{net::lookup_host, task::JoinHandle};
@@ -20,6 +30,9 @@ mod trust;
 use super::settings::{SslMode, SslSettings, port};
 use trust::client_config;
 
+/// How long one of several servers may take to answer: two fit into the time that a request waits for a
+/// connection.
+const SERVER_TIMEOUT: Duration = Duration::from_millis(900);
 /// In place of a file: the certificates of the operating system.
 const SYSTEM: &str = "system";
 
@@ -61,6 +74,8 @@ pub(super) struct Connector {
     mode: SslMode,
     /// `None` if it is never used.
     tls: Option<MakeRustlsConnect>,
+    /// Of several servers, the one to begin with.
+    preferred: Arc<AtomicUsize>,
 }
 
 /// A connection, and the task that drives it.
@@ -77,28 +92,50 @@ impl Connector {
             SslMode::Disable => None,
             _ => Some(MakeRustlsConnect::new(client_config(ssl)?)),
         };
-        Ok(Self { mode: ssl.mode, tls })
+        Ok(Self { mode: ssl.mode, tls, preferred: Arc::default() })
     }
 
     /// Opens a connection and spawns the task that drives it. Tries the addresses of all hosts until a server
-    /// answers; what it answers holds, unless it is not ready.
+    /// answers, the one that answered last first; what it answers holds, unless it is not ready. How long it may
+    /// take in all is the caller's affair, but of several none may take all the time.
     pub(super) async fn connect(&self, config: &Config) -> Result<Connected, Error> {
-        let mut failure = None;
-        for server in order(config, config.get_hosts().len().max(config.get_hostaddrs().len())) {
-            for target in targets(config, server).await {
-                match self.connect_to(target).await {
-                    Err(error) if is_unreached(&error) => {
+        let (mut failure, mut silent) = (None, None);
+        let servers = self.order(config);
+        for &server in &servers {
+            let targets = targets(config, server).await;
+            let is_only = servers.len() == 1 && targets.len() == 1;
+            for target in targets {
+                let limit = if is_only { Duration::MAX } else { SERVER_TIMEOUT };
+                match tokio::time::timeout(limit, self.connect_to(target.clone())).await {
+                    Err(_) => silent = silent.or(Some(target)),
+                    Ok(Err(error)) if is_unreached(&error) => {
                         failure = failure.filter(|error: &Error| error.code().is_some()).or(Some(error));
                     }
-                    outcome => return outcome,
+                    Ok(outcome) => {
+                        self.preferred.store(server, Ordering::Relaxed);
+                        return outcome;
+                    }
                 }
             }
+            // Whoever comes next begins with the next one, if there is no time for all of them.
+            self.preferred.store(server + 1, Ordering::Relaxed);
         }
-        match failure {
-            Some(error) => Err(error),
+        match (failure, silent) {
+            (Some(error), _) => Err(error),
+            (None, Some(target)) => self.connect_to(target).await,
             // There is no host, and the driver says so.
-            None => open(config, DriverMode::Disable, NoTls).await,
+            (None, None) => open(config, DriverMode::Disable, NoTls).await,
         }
+    }
+
+    /// The indices of the servers, in the order to try them: at random if `load_balance_hosts` wants it.
+    fn order(&self, config: &Config) -> Vec<usize> {
+        let mut order = order(config, config.get_hosts().len().max(config.get_hostaddrs().len()));
+        if config.get_load_balance_hosts() != LoadBalanceHosts::Random && !order.is_empty() {
+            let first = self.preferred.load(Ordering::Relaxed) % order.len();
+            order.rotate_left(first);
+        }
+        order
     }
 
     /// Connects to a single address or socket.
@@ -118,7 +155,7 @@ impl Connector {
             SslMode::Prefer => match open(&target, DriverMode::Prefer, tls).await {
                 Err(error) if is_refused(&error) || is_handshake(&error) => {
                     tracing::debug!(
-                        error = with_causes(&error),
+                        error = all(&error),
                         "no encrypted connection to PostgreSQL; trying a plain one"
                     );
                     let second = open(&target, DriverMode::Disable, NoTls).await;
@@ -140,14 +177,14 @@ where
     let (client, connection) = target.clone().ssl_mode(mode).connect(tls).await?;
     let task = tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::debug!(error = with_causes(&error), "a connection to PostgreSQL ended");
+            tracing::debug!(error = all(&error), "a connection to PostgreSQL ended");
         }
     });
     Ok((client, task))
 }
 
-/// The text of the driver's error alone says no more than of which kind it is.
-fn with_causes(error: &Error) -> &(dyn std::error::Error + 'static) {
+/// An error as a log shows it with its causes: the text of the driver's alone says no more than of which kind it is.
+fn all(error: &Error) -> &(dyn std::error::Error + 'static) {
     error
 }
 

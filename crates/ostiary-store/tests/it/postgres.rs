@@ -8,7 +8,10 @@ use ostiary_core::{
     clock::{Clock, SystemClock},
     store::{Accounts, RegisterOutcome, RotateOutcome, Sessions, Store, StoreError},
 };
-use ostiary_harness::postgres::{Cluster, Database, shared};
+use ostiary_harness::{
+    pgbouncer::PgBouncer,
+    postgres::{Cluster, Database, shared},
+};
 use ostiary_store::postgres::{PostgresStore, examine};
 
 use crate::support::{
@@ -157,14 +160,19 @@ async fn a_role_that_may_not_create_anything_serves_what_is_in_place() {
         "{error}"
     );
     database.sql(&format!("grant usage on schema auth, accounts to \"{name}\""));
-    database.sql(&format!("grant select on all tables in schema auth, accounts to \"{name}\""));
+    database.sql(&format!("grant select on auth.ostiary_migrations, auth.ostiary_functions to \"{name}\""));
+    database.sql("revoke execute on function auth.judge_rotation from public");
     let error = open(&url).await.unwrap_err();
     assert!(
         error.contains("update on auth.sessions") && error.contains("insert on accounts.users"),
         "{error}"
     );
-    database
-        .sql(&format!("grant insert, update, delete on all tables in schema auth, accounts to \"{name}\""));
+    assert!(error.contains("execute on auth.judge_rotation("), "{error}");
+    let documents = include_str!("../../../../docs/postgresql.md");
+    let is_grants = |block: &&str| block.starts_with("sql\ngrant usage on schema auth, accounts");
+    let grants = documents.split("```").find(is_grants).unwrap().strip_prefix("sql").unwrap();
+    database.sql(&grants.replace("ostiary_server", &format!("\"{name}\"")));
+    database.sql("grant execute on function auth.judge_rotation to public");
     let store = open(&url).await.unwrap();
     store.ensure_groups(&["customer".to_owned()], start()).await.unwrap();
     let opened = Opened::registered(&store, "anna").await;
@@ -185,6 +193,11 @@ impl Drop for Role<'_> {
 async fn what_somebody_else_has_made_is_left_alone_and_named() {
     for (theirs, named) in [
         ("create schema accounts; create table accounts.people (id int)", "accounts.people"),
+        ("create schema accounts; create type accounts.kind as enum ('a')", "accounts.kind"),
+        (
+            "create schema auth; create table auth.others (id int); create index sessions_user_id on auth.others (id)",
+            "auth.sessions_user_id",
+        ),
         ("create schema auth; create table auth.sessions (id int)", "auth.sessions"),
         ("create schema auth; create table auth.refresh_tokens (id int)", "auth.refresh_tokens"),
         (
@@ -350,6 +363,125 @@ async fn a_statement_that_was_ended_before_it_took_effect_runs_again() {
     });
     assert_eq!(rotating.unwrap().await.unwrap().unwrap(), RotateOutcome::Rotated(opened.user_id));
     assert_eq!(test.query::<i64>("select generation from sessions"), 1);
+}
+
+/// However many requests come while a table is locked, there are never more connections than the pool has, and
+/// some that read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_lasts_does_not_eat_the_servers_connections() {
+    let (test, store) = made().await;
+    let opened = Opened::registered(&store, "anna").await;
+    let (store, database) = (std::sync::Arc::new(store), test.postgres());
+    let most = while_locked(database, async || {
+        let begin = Instant::now();
+        let mut requests = tokio::task::JoinSet::new();
+        let mut most = 0;
+        while begin.elapsed() < Duration::from_secs(8) {
+            for _ in 0..4 {
+                let (store, rotation) = (store.clone(), opened.rotation(0, 1));
+                let on_reuse = event(AuditAction::RefreshTokenReused, rotation.now);
+                requests.spawn(async move { store.rotate_session(rotation, on_reuse).await.is_err() });
+            }
+            let connections = "select count(*) from pg_stat_activity where datname = current_database()
+                               and application_name = 'ostiary'";
+            most = most.max(database.sql(connections).parse::<u32>().unwrap());
+        }
+        assert!(requests.join_all().await.into_iter().all(|refused| refused));
+        most
+    });
+    // Eight of the pool of each of the two stores there are, two of each that read, and two that were replaced.
+    assert!(most <= 8 + 2 + 2 + 2, "{most} connections");
+    assert_eq!(rotate(&*store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.user_id));
+}
+
+/// Of several servers one may be silent: not refusing, which is quick, but saying nothing.
+#[tokio::test]
+async fn a_silent_server_among_several_is_passed_over() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let cluster = Cluster::start(&[]);
+    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", silent.local_addr().unwrap().port(), cluster.port());
+    let url = format!("postgres://postgres@{hosts}/postgres?target_session_attrs=read-write");
+    let store = open_postgres(&url).await;
+    let begin = Instant::now();
+    store.check().await.unwrap();
+    store.ensure_groups(&["customer".to_owned()], start()).await.unwrap();
+    assert!(begin.elapsed() < Duration::from_millis(800), "the one that answered is asked first");
+}
+
+/// A session that takes no writes for a while, as after a failover, is left as soon as that is known.
+#[tokio::test]
+async fn a_server_that_takes_writes_again_is_served_from_again() {
+    let (test, store) = made().await;
+    let opened = Opened::registered(&store, "anna").await;
+    let database = test.postgres();
+    let set = |how: &str| {
+        let name = database.name();
+        database.sql(&format!("alter database \"{name}\" {how}"));
+        database.sql(
+            "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity
+                      where datname = current_database() and pid <> pg_backend_pid()",
+        );
+    };
+    set("set default_transaction_read_only = on");
+    let on_reuse = event(AuditAction::RefreshTokenReused, start());
+    let refused = store.rotate_session(opened.rotation(0, 1), on_reuse).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert!(store.check().await.is_err());
+    let error = open(&database.url()).await.unwrap_err();
+    assert!(error.contains("default_transaction_read_only"), "{error}");
+    let name = database.name();
+    database.sql(&format!(
+        "begin read write; alter database \"{name}\" reset default_transaction_read_only; commit"
+    ));
+    // What the store still knows of are connections from before; the first look at one of them is the last.
+    drop(store.check().await);
+    store.check().await.unwrap();
+    assert_eq!(rotate(&store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.user_id));
+}
+
+/// Whoever may create objects in a schema of the search path cannot have Ostiary run their functions.
+#[tokio::test]
+async fn functions_of_others_in_the_search_path_are_not_called() {
+    let database = empty();
+    database.sql(
+        "create function public.unnest(text[]) returns setof text language plpgsql as
+         $$ begin raise exception 'hijacked'; end $$;
+         create function public.unnest(text[], text[]) returns setof record language plpgsql as
+         $$ begin raise exception 'hijacked'; end $$;
+         create function public.glue(name, name) returns text language plpgsql as
+         $$ begin raise exception 'hijacked'; end $$;
+         create operator public.|| (leftarg = name, rightarg = name, function = public.glue);
+         create function public.glue(name, text) returns text language plpgsql as
+         $$ begin raise exception 'hijacked'; end $$;
+         create operator public.|| (leftarg = name, rightarg = text, function = public.glue)",
+    );
+    let store = open_postgres(&database.url()).await;
+    store.ensure_groups(&["customer".to_owned()], start()).await.unwrap();
+    let opened = Opened::registered(&store, "anna").await;
+    assert_eq!(rotate(&store, &opened, 0, 1).await, RotateOutcome::Rotated(opened.user_id));
+    examine(&postgres_settings(&database.url())).await.unwrap();
+}
+
+/// A pooler that hands out its sessions in turn is one too.
+#[tokio::test]
+async fn a_pooler_is_noticed_whatever_the_order_of_its_sessions() {
+    for order in ["0", "1"] {
+        let database = empty();
+        let port = shared().port().expect("the server of TEST_DATABASE_URL cannot be behind a pooler");
+        let pooler = PgBouncer::with_settings(
+            "127.0.0.1",
+            port,
+            &[("server_round_robin", order), ("default_pool_size", "2")],
+        );
+        // Two sessions, both there before Ostiary comes.
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| pooler.sql(database.name(), "select pg_sleep(0.3)"));
+            }
+        });
+        let store = open_postgres(&pooler.url(database.name())).await;
+        assert!(!store.prepares_statements(), "server_round_robin = {order}");
+    }
 }
 
 /// Connections that end while nobody uses them are replaced, and no request notices.
