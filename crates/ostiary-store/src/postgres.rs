@@ -67,8 +67,7 @@ impl PostgresStore {
     /// If it cannot be reached or served from. Its schema may be up to date then, and nothing else is changed.
     pub async fn open(settings: &PostgresSettings, wait: Duration) -> Result<Self, OpenError> {
         let connector = Connector::new(&settings.ssl)?;
-        let (mut client, task) = connect(settings, &connector, wait).await?;
-        let server = Server::of(&client).await?;
+        let ((mut client, task), server) = connect(settings, &connector, wait).await?;
         server.check()?;
         let schema =
             schema::bring_up_to_date(&mut client).await.map_err(|error| error.of_role(&server.role))?;
@@ -129,18 +128,24 @@ impl Store for PostgresStore {
     }
 }
 
-/// A connection of its own, waited for where that can help.
+/// A connection of its own, and what answers on it; waited for where that can help.
 async fn connect(
     settings: &PostgresSettings,
     connector: &Connector,
     wait: Duration,
-) -> Result<Connected, OpenError> {
+) -> Result<(Connected, Server), OpenError> {
     let database = settings.describe();
     let start = Instant::now();
     let mut reminded: Option<Instant> = None;
     loop {
-        let failure = match tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(&settings.config)).await {
-            Ok(Ok(connected)) => return Ok(connected),
+        // A pooler takes the connection whether there is a server behind it or not: the answer counts.
+        let attempt = async {
+            let connected = connector.connect(&settings.config).await?;
+            let server = Server::of(&connected.0).await?;
+            Ok((connected, server))
+        };
+        let failure = match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
+            Ok(Ok(answered)) => return Ok(answered),
             Ok(Err(error)) => OpenError::not_connected(&database, &error, start.elapsed()),
             Err(_) => OpenError::silent(&database, start.elapsed()),
         };

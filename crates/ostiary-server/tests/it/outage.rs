@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ostiary_harness::postgres::Cluster;
+use ostiary_harness::{pgbouncer::PgBouncer, postgres::Cluster};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -280,4 +280,34 @@ async fn wait_until(holds: impl Fn() -> bool, what: &str) {
         assert!(Instant::now() < deadline, "in vain: {what}");
         tokio::task::yield_now().await;
     }
+}
+
+/// A pooler that is there says nothing of the server behind it.
+#[test]
+fn a_database_behind_a_pooler_is_waited_for_too() {
+    let cluster = Cluster::start(&[]);
+    let pooler = PgBouncer::before("127.0.0.1", cluster.port());
+    cluster.stop();
+    let directory = TempDir::new().unwrap();
+    let url = pooler.url("postgres");
+    let output =
+        command(directory.path(), &[("DATABASE_URL", url.as_str()), ("DB_WAIT", "1")]).output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && log.contains("cannot be reached"), "{log}");
+}
+
+/// Whoever waits for a database can be stopped.
+#[test]
+fn a_signal_ends_the_waiting() {
+    let directory = TempDir::new().unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let settings = [("POSTGRES_HOST", "127.0.0.1"), ("POSTGRES_PORT", nobody.as_str()), ("DB_WAIT", "300")];
+    let mut child = command(directory.path(), &settings).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    log.read_line(&mut line).unwrap();
+    assert!(line.contains("waiting for PostgreSQL"), "{line}");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }

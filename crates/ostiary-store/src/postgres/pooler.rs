@@ -28,7 +28,7 @@ pub(super) async fn look(
         PreparedStatements::Off => return Ok((false, vec![first])),
         PreparedStatements::Auto => {}
     }
-    let second = super::connect(settings, connector, wait).await?;
+    let (second, _) = super::connect(settings, connector, wait).await?;
     let (mut of_first, mut of_second) = (Vec::new(), Vec::new());
     // A pooler gives a transaction the session that became free last, which is the other connection's; or each
     // in turn, and then two questions on one connection reach two.

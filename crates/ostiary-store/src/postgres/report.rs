@@ -7,7 +7,7 @@ use super::{
     directory::{DIRECTORY_FUNCTIONS, Directory, DirectoryFunction},
     open_error::OpenError,
     schema::{self, ACCOUNTS, AUTH, Part},
-    survey::{self, Server, Survey},
+    survey::{self, Survey},
     tls::Connector,
 };
 
@@ -37,8 +37,7 @@ pub struct PostgresReport {
 /// If it cannot be reached, or could not be served from.
 pub async fn examine(settings: &PostgresSettings) -> Result<PostgresReport, OpenError> {
     let connector = Connector::new(&settings.ssl)?;
-    let (client, _task) = super::connect(settings, &connector, Duration::ZERO).await?;
-    let server = Server::of(&client).await?;
+    let ((client, _task), server) = super::connect(settings, &connector, Duration::ZERO).await?;
     server.check()?;
     let survey = Survey::of(&client).await?;
     let is_own = schema::is_own(&survey)?;

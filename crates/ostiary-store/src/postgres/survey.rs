@@ -23,12 +23,11 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) async fn of(client: &impl GenericClient) -> Result<Self, OpenError> {
+    pub(super) async fn of(client: &impl GenericClient) -> Result<Self, tokio_postgres::Error> {
         let sql = "select current_setting('server_version'), current_setting('server_version_num')::integer,
                        pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
                        current_setting('server_encoding'), current_user::text";
-        let rows = client.query_typed(sql, &[]).await?;
-        let row = rows.first().ok_or_else(|| OpenError::Failed("it answered with nothing".to_owned()))?;
+        let row = client.query_typed_one(sql, &[]).await?;
         Ok(Self {
             version: row.get(0),
             version_number: row.get(1),
