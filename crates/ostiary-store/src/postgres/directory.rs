@@ -20,7 +20,8 @@ pub struct DirectoryFunction {
     pub signature: &'static str,
     /// What Ostiary can do with it.
     pub gives: &'static str,
-    /// Statements that plan a call and do not make it; one of them must be possible. An id may be a uuid or a
+    /// Statements that plan a call and do not make it (but for a function that calls itself immutable); one of them
+    /// must be possible. An id may be a uuid or a
     /// text: `coalesce` takes only what is of one type.
     probes: &'static [&'static str],
     arguments: &'static [Argument],

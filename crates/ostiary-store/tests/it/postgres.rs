@@ -389,7 +389,8 @@ async fn a_lock_that_lasts_does_not_eat_the_servers_connections() {
         assert!(requests.join_all().await.into_iter().all(|refused| refused));
         most
     });
-    // Eight of the pool of each of the two stores there are, two of each that read, and two that were replaced.
+    // The pool's eight, two that read, two that took their place, and two of the store that made the database,
+    // which may be about to end.
     assert!(most <= 8 + 2 + 2 + 2, "{most} connections");
     assert_eq!(rotate(&*store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.user_id));
 }
