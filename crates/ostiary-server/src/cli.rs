@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Command, CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::config::{
     Settings,
@@ -21,11 +21,9 @@ mod serve;
 struct Cli {
     #[command(subcommand)]
     action: Option<Action>,
-    #[command(flatten)]
-    settings: Settings,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Action {
     /// Serve (the default)
     Serve,
@@ -43,8 +41,8 @@ const USAGE: u8 = 2;
 /// Runs the command that `arguments` name.
 #[must_use]
 pub fn run(arguments: &[OsString], environment: &Environment) -> ExitCode {
-    let cli = match parse(arguments, environment) {
-        Ok(cli) => cli,
+    let (action, settings) = match parse(arguments, environment) {
+        Ok(parsed) => parsed,
         Err(LoadError::CommandLine(error)) => {
             // Help goes to the standard output with 0, a wrong command line to the standard error with 2.
             let _closed = error.print();
@@ -56,11 +54,11 @@ pub fn run(arguments: &[OsString], environment: &Environment) -> ExitCode {
         }
     };
     let no_color = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
-    match cli.action.unwrap_or(Action::Serve) {
-        Action::Serve => serve::run(&cli.settings, no_color),
-        Action::Migrate => migrate::run(&cli.settings, no_color),
+    match action {
+        Action::Serve => serve::run(&settings, no_color),
+        Action::Migrate => migrate::run(&settings, no_color),
         Action::Openapi => openapi::run(),
-        Action::Doctor => doctor::run(&cli.settings, no_color),
+        Action::Doctor => doctor::run(&settings, no_color),
     }
 }
 
@@ -69,14 +67,15 @@ pub fn run(arguments: &[OsString], environment: &Environment) -> ExitCode {
 /// # Errors
 /// All that is wrong with them.
 pub fn settings(arguments: &[OsString], environment: &Environment) -> Result<Settings, LoadError> {
-    parse(arguments, environment).map(|cli| cli.settings)
+    parse(arguments, environment).map(|(_, settings)| settings)
 }
 
-fn parse(arguments: &[OsString], environment: &Environment) -> Result<Cli, LoadError> {
-    let Loaded { matches, mut problems } = load::load(&command(), arguments, environment)?;
-    let cli: Cli = load::settings(&matches)?;
-    problems.extend(cli.settings.problems());
-    if problems.is_empty() { Ok(cli) } else { Err(LoadError::Values(problems)) }
+fn parse(arguments: &[OsString], environment: &Environment) -> Result<(Action, Settings), LoadError> {
+    let Loaded { command_line, settings, mut problems } =
+        load::load::<Cli, Settings>(arguments, environment)?;
+    problems.extend(settings.problems());
+    let action = command_line.action.unwrap_or(Action::Serve);
+    if problems.is_empty() { Ok((action, settings)) } else { Err(LoadError::Values(problems)) }
 }
 
 /// Runs `work` to its end, on as many threads as there are cores.
@@ -84,12 +83,4 @@ fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| anyhow::anyhow!("the system gives no threads: {error}"))?;
     Ok(runtime.block_on(work))
-}
-
-/// Every setting is a flag of every command, and its help shows no values.
-fn command() -> Command {
-    Cli::command().mut_args(|arg| {
-        let is_setting = arg.get_env().is_some();
-        if is_setting { arg.global(true).hide_env_values(true) } else { arg }
-    })
 }

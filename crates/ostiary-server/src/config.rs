@@ -24,6 +24,7 @@ use crate::{app::BodyLimits, listener::ConnectionLimits, telemetry::LogFormat};
 
 pub mod database;
 pub mod env_file;
+mod help;
 pub mod load;
 pub mod server_secret;
 

@@ -1,10 +1,16 @@
 //! Loading the settings: flags, then the environment, then an `.env` file; every bad value is reported.
+//!
+//! The command line is read twice. First with the settings as text, which tells the command, its own
+//! arguments, and which settings are flags; then the settings alone, from everywhere, each by itself.
 
 use std::{collections::HashMap, ffi::OsString, path::Path};
 
-use clap::{Arg, ArgMatches, Command, FromArgMatches, error::ErrorKind, parser::ValueSource};
+use clap::{
+    Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, builder::OsStringValueParser,
+    parser::ValueSource,
+};
 
-use super::env_file;
+use super::{env_file, help};
 
 /// The environment variables of the process.
 pub type Environment = HashMap<String, OsString>;
@@ -18,78 +24,78 @@ pub enum LoadError {
     Values(Vec<String>),
 }
 
-/// A command line, with the settings from everywhere else.
+/// A command line `C`, with the settings `S` from there and from everywhere else.
 #[derive(Debug)]
-pub struct Loaded {
-    /// The matches of the whole; a bad value is left out, as if it had not been given.
-    pub matches: ArgMatches,
+pub struct Loaded<C, S> {
+    /// The command and its own arguments.
+    pub command_line: C,
+    /// The settings; a bad value is left out, as if it had not been given.
+    pub settings: S,
     /// What is wrong with each bad value.
     pub problems: Vec<String>,
 }
 
-/// Reads `arguments` by `command`, each of whose arguments may also come from `environment` or from a
-/// file that `ENV_FILE` names there.
+/// Reads `arguments` as a command line `C`, each command of which takes all of the settings `S` as flags;
+/// a setting may also come from `environment`, or from a file that `ENV_FILE` names there.
 ///
 /// # Errors
 /// If the command line itself is wrong, or asks for help.
-pub fn load(
-    command: &Command,
+pub fn load<C: CommandFactory + FromArgMatches, S: Args>(
     arguments: &[OsString],
     environment: &Environment,
-) -> Result<Loaded, LoadError> {
-    let given = as_text(command)
+) -> Result<Loaded<C, S>, LoadError> {
+    let settings = S::augment_args(Command::new("settings").no_binary_name(true));
+    let command_line = C::command().args(settings.get_arguments().map(as_text));
+    let given = command_line
+        .clone()
         .try_get_matches_from(arguments)
-        .map_err(|error| in_full(error, command, arguments))?;
-    let (subcommand, innermost) =
-        given.subcommand().map_or((None, &given), |(name, matches)| (Some(name), matches));
-    let flag = |id: &str| given_on_command_line(innermost, id).or_else(|| given_on_command_line(&given, id));
+        .map_err(|error| LoadError::CommandLine(help::in_full(error, command_line, &settings, arguments)))?;
 
     let mut problems = Vec::new();
-    let file = flag("env_file").or_else(|| set(environment, "ENV_FILE"));
+    let file = flag(&given, "env_file").or_else(|| set(environment, "ENV_FILE"));
     let file = read_env_file(file.as_ref()).unwrap_or_else(|problem| {
         problems.push(problem);
         Environment::new()
     });
 
-    let plain = without_environment(command);
-    let mut accepted = vec![OsString::from("ostiary")];
-    for arg in command.get_arguments() {
-        let Some((value, source)) = value_of(arg, &flag, environment, &file) else { continue };
+    // Otherwise clap would read the environment itself, and stop at the first bad value.
+    let plain = settings.clone().mut_args(|arg| arg.env(None::<&str>));
+    let mut accepted = Vec::new();
+    for arg in settings.get_arguments() {
+        let Some((value, source)) = value_of(arg, &given, environment, &file) else { continue };
         match check(&plain, arg, value) {
             Ok(flag) => accepted.push(flag),
             Err(problem) => problems.push(format!("{source}: {problem}")),
         }
     }
-    accepted.extend(subcommand.map(OsString::from));
-    let matches = plain.try_get_matches_from(accepted).map_err(LoadError::CommandLine)?;
-    Ok(Loaded { matches, problems })
+    let accepted = plain.try_get_matches_from(accepted).map_err(LoadError::CommandLine)?;
+    Ok(Loaded {
+        command_line: C::from_arg_matches(&given).map_err(LoadError::CommandLine)?,
+        settings: S::from_arg_matches(&accepted).map_err(LoadError::CommandLine)?,
+        problems,
+    })
 }
 
-/// The settings in the matches that [`load`] gave.
-///
-/// # Errors
-/// If `command` of [`load`] had other arguments.
-pub fn settings<S: FromArgMatches>(matches: &ArgMatches) -> Result<S, LoadError> {
-    S::from_arg_matches(matches).map_err(LoadError::CommandLine)
-}
-
-/// Help is that of the command as it is, with its variables and defaults.
-fn in_full(error: clap::Error, command: &Command, arguments: &[OsString]) -> LoadError {
-    let is_help =
-        matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
-    let help = is_help.then(|| command.clone().try_get_matches_from(arguments).err()).flatten();
-    LoadError::CommandLine(help.unwrap_or(error))
+/// A setting as a flag of every command, whose value is taken as it is.
+fn as_text(setting: &Arg) -> Arg {
+    setting
+        .clone()
+        .global(true)
+        .env(None::<&str>)
+        .default_value(None)
+        .value_delimiter(None)
+        .value_parser(OsStringValueParser::new())
 }
 
 /// The value of an argument, and the name that it was given by.
 fn value_of(
     arg: &Arg,
-    flag: &impl Fn(&str) -> Option<OsString>,
+    given: &ArgMatches,
     environment: &Environment,
     file: &Environment,
 ) -> Option<(OsString, String)> {
     let name = arg.get_env()?.to_str()?;
-    match flag(arg.get_id().as_str()) {
+    match flag(given, arg.get_id().as_str()) {
         Some(value) => Some((value, format!("--{}", arg.get_long()?))),
         None => Some((set(environment, name).or_else(|| set(file, name))?, name.to_owned())),
     }
@@ -99,7 +105,7 @@ fn value_of(
 fn check(plain: &Command, arg: &Arg, value: OsString) -> Result<OsString, String> {
     let value = value.into_string().map_err(|_| "not Unicode".to_owned())?;
     let flag = OsString::from(format!("--{}={value}", arg.get_long().unwrap_or_default()));
-    match plain.clone().try_get_matches_from([OsString::from("ostiary"), flag.clone()]) {
+    match plain.clone().try_get_matches_from([&flag]) {
         Ok(_) => Ok(flag),
         Err(error) => Err(first_line(&error)),
     }
@@ -110,31 +116,14 @@ fn set(values: &Environment, name: &str) -> Option<OsString> {
     values.get(name).filter(|value| !value.is_empty()).cloned()
 }
 
-fn given_on_command_line(matches: &ArgMatches, id: &str) -> Option<OsString> {
-    if matches.value_source(id) != Some(ValueSource::CommandLine) {
+/// What a setting is given as on the command line; an empty value is none.
+fn flag(given: &ArgMatches, id: &str) -> Option<OsString> {
+    if given.value_source(id) != Some(ValueSource::CommandLine) {
         return None;
     }
     // A list may be given piece by piece.
-    let pieces: Vec<OsString> = matches.get_many::<OsString>(id)?.cloned().collect();
+    let pieces: Vec<OsString> = given.get_many::<OsString>(id)?.cloned().collect();
     Some(pieces.join(&OsString::from(","))).filter(|value| !value.is_empty())
-}
-
-/// The command with every value taken as it is: it says which flags were given.
-fn as_text(command: &Command) -> Command {
-    without_environment(command).mut_args(|arg| {
-        if arg.get_action().takes_values() {
-            arg.value_parser(clap::builder::OsStringValueParser::new())
-                .value_delimiter(None)
-                .default_value(None)
-        } else {
-            arg
-        }
-    })
-}
-
-/// Otherwise clap would read the environment itself, and stop at the first bad value.
-fn without_environment(command: &Command) -> Command {
-    command.clone().mut_args(|arg| arg.env(None::<&str>))
 }
 
 fn read_env_file(named: Option<&OsString>) -> Result<Environment, String> {
@@ -156,3 +145,6 @@ fn first_line(error: &clap::Error) -> String {
     let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
     lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
 }
+
+#[cfg(test)]
+mod tests;
