@@ -18,7 +18,7 @@ const SECRET_MEMBERS: &[&str] = &["password"];
 const MAX_DEPTH: usize = 16;
 
 /// Numbers that are stored may have exponents of this size: twice those of a 64-bit float, and more.
-const MAX_EXPONENT: i32 = 1_000;
+const MAX_EXPONENT: u32 = 1_000;
 
 /// Why a required member is there once [`Form::finish`] has found nothing wrong.
 pub const COMPLETE: &str = "a form without errors has all that was required";
@@ -314,7 +314,7 @@ fn storable(object: &Map<String, Value>) -> Result<(), Fault> {
     fn check_number(digits: &str) -> Result<(), Fault> {
         let Some((_, exponent)) = digits.split_once(['e', 'E']) else { return Ok(()) };
         match exponent.parse::<i32>() {
-            Ok(exponent) if exponent.abs() <= MAX_EXPONENT => Ok(()),
+            Ok(exponent) if exponent.unsigned_abs() <= MAX_EXPONENT => Ok(()),
             _ => Err(Fault::new(
                 "number_out_of_range",
                 format!("Input should have numbers with exponents of at most {MAX_EXPONENT}"),

@@ -91,6 +91,7 @@ async fn a_profile_takes_any_json_that_both_stores_can_keep(#[values(On::Sqlite,
         (json!({"a": {"b": "x\u{0}"}}), "null_character"),
         (json!({"x\u{0}": 1}), "null_character"),
         (serde_json::from_str(r#"{"x": [1e1001]}"#).unwrap(), "number_out_of_range"),
+        (serde_json::from_str(r#"{"x": 1e-2147483648}"#).unwrap(), "number_out_of_range"),
     ] {
         let answer = server.post("/api/v1/auth/register", &with_profile("refused", profile)).await;
         let (status, body) = refusal(answer).await;
