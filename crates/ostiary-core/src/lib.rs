@@ -18,6 +18,7 @@ pub mod keys;
 pub mod login;
 pub mod password;
 pub mod policy;
+pub mod profile;
 pub mod refresh_token;
 pub mod secret;
 pub mod session;

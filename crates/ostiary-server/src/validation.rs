@@ -8,14 +8,12 @@
 
 use std::fmt;
 
+use ostiary_core::profile::{self, ProfileRefusal};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// Members that are never repeated in an answer.
 const SECRET_MEMBERS: &[&str] = &["password"];
-
-/// JSON objects that are stored may nest this deep.
-const MAX_DEPTH: usize = 16;
 
 /// Numbers that are stored may have exponents of this size: twice those of a 64-bit float, and more.
 const MAX_EXPONENT: u32 = 1_000;
@@ -184,7 +182,11 @@ impl Form {
             None | Some(Value::Null) => None,
             Some(Value::Object(object)) => match storable(&object) {
                 Ok(()) => Some(object),
-                Err(fault) => self.refuse(name, fault),
+                Err(fault) => {
+                    // Not repeated: it may be as long as the body.
+                    self.push(vec![name.into()], fault, None);
+                    None
+                }
             },
             Some(_) => self.refuse(name, Fault::new("dict_type", "Input should be a valid dictionary")),
         }
@@ -294,22 +296,23 @@ fn without_secrets(value: &Value) -> Value {
     }
 }
 
-/// What both stores can keep: PostgreSQL's `jsonb` has no NUL character, and writes numbers out in full.
+/// What both stores can keep, within the limits of a profile: PostgreSQL's `jsonb` has no NUL character, and
+/// writes numbers out in full.
 fn storable(object: &Map<String, Value>) -> Result<(), Fault> {
-    fn check(value: &Value, depth: usize) -> Result<(), Fault> {
+    fn check(value: &Value) -> Result<(), Fault> {
         match value {
-            Value::Array(_) | Value::Object(_) if depth > MAX_DEPTH => {
-                Err(Fault::new("nesting_too_deep", format!("Input should have at most {MAX_DEPTH} levels")))
-            }
-            Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1)),
-            Value::Object(members) => members.iter().try_for_each(|(name, value)| {
-                check_text(name)?;
-                check(value, depth + 1)
-            }),
+            Value::Array(items) => items.iter().try_for_each(check),
+            Value::Object(members) => check_members(members),
             Value::String(text) => check_text(text),
             Value::Number(number) => check_number(number.as_str()),
             Value::Null | Value::Bool(_) => Ok(()),
         }
+    }
+    fn check_members(members: &Map<String, Value>) -> Result<(), Fault> {
+        members.iter().try_for_each(|(name, value)| {
+            check_text(name)?;
+            check(value)
+        })
     }
     fn check_number(digits: &str) -> Result<(), Fault> {
         let Some((_, exponent)) = digits.split_once(['e', 'E']) else { return Ok(()) };
@@ -324,10 +327,23 @@ fn storable(object: &Map<String, Value>) -> Result<(), Fault> {
     fn check_text(text: &str) -> Result<(), Fault> {
         if text.contains('\0') { Err(nul_character()) } else { Ok(()) }
     }
-    object.iter().try_for_each(|(name, value)| {
-        check_text(name)?;
-        check(value, 2)
-    })
+    profile::check(object)?;
+    check_members(object)
+}
+
+impl From<ProfileRefusal> for Fault {
+    fn from(refusal: ProfileRefusal) -> Self {
+        match refusal {
+            ProfileRefusal::TooLarge => Self::new(
+                "object_too_large",
+                format!("Input should be at most {} bytes as JSON", profile::MAX_BYTES),
+            ),
+            ProfileRefusal::TooDeep => Self::new(
+                "nesting_too_deep",
+                format!("Input should have at most {} levels", profile::MAX_DEPTH),
+            ),
+        }
+    }
 }
 
 /// A text with a NUL character, which ends it for other programs.

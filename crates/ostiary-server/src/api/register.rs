@@ -29,7 +29,7 @@ pub(super) struct RegisterRequest {
     /// An e-mail address.
     #[schema(pattern = r"^[a-zA-Z0-9._%+-]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,}$", example = "anna@example.com")]
     email: Option<String>,
-    /// What the user says about themselves; any JSON object.
+    /// What the user says about themselves; any JSON object of at most 16 KiB and 16 levels.
     #[schema(value_type = Option<Object>, example = json!({"first_name": "Anna"}))]
     profile: Option<String>,
     /// A password; at most 256 characters, and none of the most common ones.

@@ -68,7 +68,9 @@ async fn of_duplicate_members_the_last_counts(#[values(On::Sqlite, On::Postgres)
 
 #[rstest]
 #[tokio::test]
-async fn a_profile_takes_any_json_that_both_stores_can_keep(#[values(On::Sqlite, On::Postgres)] on: On) {
+async fn a_profile_takes_any_json_that_both_stores_can_keep_up_to_its_limits(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
     let server = Server::start(on).await;
     let with_profile = |name: &str, profile: Value| {
         let mut body = registration(name);
@@ -79,9 +81,12 @@ async fn a_profile_takes_any_json_that_both_stores_can_keep(#[values(On::Sqlite,
     for _ in 0..14 {
         deep = json!([deep]);
     }
-    for (name, profile) in
-        [("empty", json!({})), ("deep", json!({"a": deep})), ("odd", json!({"": [1.5e300, "😀", -0.0]}))]
-    {
+    for (name, profile) in [
+        ("empty", json!({})),
+        ("deep", json!({"a": deep})),
+        ("odd", json!({"": [1.5e300, "😀", -0.0]})),
+        ("long", json!({"a": "x".repeat(16 * 1024 - 8)})),
+    ] {
         let answer = server.post("/api/v1/auth/register", &with_profile(name, profile)).await;
         assert_eq!(answer.status(), 200, "{name}");
     }
@@ -92,10 +97,13 @@ async fn a_profile_takes_any_json_that_both_stores_can_keep(#[values(On::Sqlite,
         (json!({"x\u{0}": 1}), "null_character"),
         (serde_json::from_str(r#"{"x": [1e1001]}"#).unwrap(), "number_out_of_range"),
         (serde_json::from_str(r#"{"x": 1e-2147483648}"#).unwrap(), "number_out_of_range"),
+        (json!({"a": "x".repeat(16 * 1024 - 7)}), "object_too_large"),
     ] {
         let answer = server.post("/api/v1/auth/register", &with_profile("refused", profile)).await;
         let (status, body) = refusal(answer).await;
-        assert_eq!((status, &body["detail"][0]["type"]), (422, &json!(kind)));
+        let error = &body["detail"][0];
+        assert_eq!((status, &error["type"], &error["loc"]), (422, &json!(kind), &json!(["body", "profile"])));
+        assert_eq!(error.get("input"), None);
     }
 }
 
