@@ -31,6 +31,20 @@ impl FromRequest<App> for Form {
     }
 }
 
+/// The form of a request that is not of the contract: it takes nothing but what its handler asks for.
+#[derive(Debug)]
+pub struct ClosedForm(pub Form);
+
+impl FromRequest<App> for ClosedForm {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Self::Rejection> {
+        let is_json = has_json_body(request.headers());
+        let body = read_body(request, app.body_limits).await?;
+        Ok(Self(Form::parse_closed(&body, is_json)?))
+    }
+}
+
 /// Whether the body says that it is JSON: `application/json` or `application/*+json`. A body that does
 /// not say so is not taken for it: a page elsewhere can send text without asking, but not JSON.
 fn has_json_body(headers: &HeaderMap) -> bool {

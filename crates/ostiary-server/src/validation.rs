@@ -3,20 +3,30 @@
 //!
 //! A handler asks a [`Form`] for its members one by one, says what each must be, and at last calls
 //! [`Form::finish`]. Whatever is asked for after an error is still checked, so that a client learns
-//! of everything at once. No error repeats a member named `password`. (A body that is not JSON is repeated
-//! as the text that it is; the contract has it so.)
+//! of everything at once.
+//!
+//! The endpoints of the contract ignore members that nobody asked for, and their errors repeat what was given,
+//! but no member named `password`. (A body that is not JSON is repeated as the text that it is; the contract
+//! has it so.) All others take a closed form: it refuses such members, and its errors repeat nothing, since
+//! even a misspelt name may stand before a secret.
 
 use std::fmt;
 
-use ostiary_core::profile::{self, ProfileRefusal};
+use ostiary_core::profile::MergePatch;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+
+mod fault;
+mod storable;
+mod strict;
+
+pub use fault::{Fault, Pattern, Text, nul_character};
 
 /// Members that are never repeated in an answer.
 const SECRET_MEMBERS: &[&str] = &["password"];
 
-/// Numbers that are stored may have exponents of this size: twice those of a 64-bit float, and more.
-const MAX_EXPONENT: u32 = 1_000;
+/// Of the name of a member that nobody asked for, an error shows this many characters.
+const SHOWN_NAME_CHARS: usize = 64;
 
 /// Why a required member is there once [`Form::finish`] has found nothing wrong.
 pub const COMPLETE: &str = "a form without errors has all that was required";
@@ -34,94 +44,11 @@ pub struct FieldError {
     ctx: Option<Value>,
 }
 
-/// What is wrong with a value.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fault {
-    kind: &'static str,
-    msg: String,
-    ctx: Option<Value>,
-}
-
-impl Fault {
-    /// A fault of a kind that has no further facts.
-    pub fn new(kind: &'static str, msg: impl Into<String>) -> Self {
-        Self { kind, msg: msg.into(), ctx: None }
-    }
-
-    /// A text with fewer than `least` characters.
-    #[must_use]
-    pub fn too_short(least: usize) -> Self {
-        let ctx = Some(json!({ "min_length": least }));
-        Self {
-            kind: "string_too_short",
-            msg: format!("String should have at least {}", characters(least)),
-            ctx,
-        }
-    }
-
-    /// A text with more than `most` characters.
-    #[must_use]
-    pub fn too_long(most: usize) -> Self {
-        let ctx = Some(json!({ "max_length": most }));
-        Self { kind: "string_too_long", msg: format!("String should have at most {}", characters(most)), ctx }
-    }
-
-    /// A text that does not match `pattern`.
-    #[must_use]
-    pub fn pattern_mismatch(pattern: &str) -> Self {
-        let ctx = Some(json!({ "pattern": pattern }));
-        Self { kind: "string_pattern_mismatch", msg: format!("String should match pattern '{pattern}'"), ctx }
-    }
-
-    fn missing() -> Self {
-        Self::new("missing", "Field required")
-    }
-
-    fn not_a_string() -> Self {
-        Self::new("string_type", "Input should be a valid string")
-    }
-}
-
-fn characters(count: usize) -> String {
-    format!("{count} character{}", if count == 1 { "" } else { "s" })
-}
-
-/// A regular expression to show, and the function that decides.
-pub type Pattern = (&'static str, fn(&str) -> bool);
-
-/// What a text must be; lengths are in code points.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Text {
-    /// The least length.
-    pub min: Option<usize>,
-    /// The greatest length.
-    pub max: Option<usize>,
-    /// What it must match.
-    pub pattern: Option<Pattern>,
-}
-
-impl Text {
-    /// Any text.
-    pub const ANY: Self = Self { min: None, max: None, pattern: None };
-
-    fn check(&self, text: &str) -> Result<(), Fault> {
-        let length = text.chars().count();
-        if let Some(least) = self.min.filter(|least| length < *least) {
-            return Err(Fault::too_short(least));
-        }
-        if let Some(most) = self.max.filter(|most| length > *most) {
-            return Err(Fault::too_long(most));
-        }
-        match self.pattern {
-            Some((pattern, matches)) if !matches(text) => Err(Fault::pattern_mismatch(pattern)),
-            _ => Ok(()),
-        }
-    }
-}
-
 /// The members of a JSON object, and the errors found in them so far.
 pub struct Form {
     members: Map<String, Value>,
+    asked_for: Vec<&'static str>,
+    is_closed: bool,
     errors: Vec<FieldError>,
 }
 
@@ -133,7 +60,7 @@ impl fmt::Debug for Form {
 }
 
 impl Form {
-    /// The form in a body.
+    /// The form in the body of one of the contract's requests.
     ///
     /// # Errors
     /// If the body is empty, not JSON, or no object.
@@ -142,14 +69,15 @@ impl Form {
             return Err(vec![whole_body(Fault::missing(), Value::Null)]);
         }
         let value = if is_json {
-            // Some systems put a byte-order mark before everything that they write.
-            let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+            let body = without_byte_order_mark(body);
             serde_json::from_slice(body).map_err(|error| vec![syntax_error(body, &error)])?
         } else {
             Value::String(String::from_utf8_lossy(body).into_owned())
         };
         match value {
-            Value::Object(members) => Ok(Self { members, errors: Vec::new() }),
+            Value::Object(members) => {
+                Ok(Self { members, asked_for: Vec::new(), is_closed: false, errors: Vec::new() })
+            }
             other => Err(vec![whole_body(
                 Fault::new(
                     "model_attributes_type",
@@ -160,41 +88,55 @@ impl Form {
         }
     }
 
+    /// The closed form in the body of any other request.
+    ///
+    /// # Errors
+    /// If the body is empty, not JSON, no object, has an object that names a member twice or has very many, or
+    /// a very long text.
+    pub fn parse_closed(body: &[u8], is_json: bool) -> Result<Self, Vec<FieldError>> {
+        Self::parse(body, is_json)
+            .and_then(|form| match strict::check(without_byte_order_mark(body), &form.members) {
+                Ok(()) => Ok(Self { is_closed: true, ..form }),
+                Err(fault) => Err(vec![whole_body(fault, Value::Null)]),
+            })
+            .map_err(without_inputs)
+    }
+
     /// A text that must be there.
-    pub fn required_text(&mut self, name: &str, rule: &Text) -> Option<String> {
-        match self.members.get(name).cloned() {
+    pub fn required_text(&mut self, name: &'static str, rule: &Text) -> Option<String> {
+        match self.ask_for(name) {
             None => self.refuse_missing(name),
             Some(value) => self.text(name, value, rule),
         }
     }
 
     /// A text that may be absent or `null`.
-    pub fn optional_text(&mut self, name: &str, rule: &Text) -> Option<String> {
-        match self.members.get(name).cloned() {
+    pub fn optional_text(&mut self, name: &'static str, rule: &Text) -> Option<String> {
+        match self.ask_for(name) {
             None | Some(Value::Null) => None,
             Some(value) => self.text(name, value, rule),
         }
     }
 
     /// A JSON object to be stored, that may be absent or `null`.
-    pub fn optional_object(&mut self, name: &str) -> Option<Map<String, Value>> {
-        match self.members.get(name).cloned() {
+    pub fn optional_object(&mut self, name: &'static str) -> Option<Map<String, Value>> {
+        match self.ask_for(name) {
             None | Some(Value::Null) => None,
-            Some(Value::Object(object)) => match storable(&object) {
-                Ok(()) => Some(object),
-                Err(fault) => {
-                    // Not repeated: it may be as long as the body.
-                    self.push(vec![name.into()], fault, None);
-                    None
-                }
-            },
-            Some(_) => self.refuse(name, Fault::new("dict_type", "Input should be a valid dictionary")),
+            Some(value) => self.object(name, value),
+        }
+    }
+
+    /// A merge patch for an object that is stored: an object or `null`, that may be absent.
+    pub fn optional_merge_patch(&mut self, name: &'static str) -> Option<MergePatch> {
+        match self.ask_for(name)? {
+            Value::Null => Some(MergePatch::Remove),
+            value => self.object(name, value).map(MergePatch::Merge),
         }
     }
 
     /// A list of at least one text that must be there.
-    pub fn required_texts(&mut self, name: &str) -> Option<Vec<String>> {
-        let items = match self.members.get(name).cloned() {
+    pub fn required_texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let items = match self.ask_for(name) {
             None => return self.refuse_missing(name),
             Some(Value::Array(items)) => items,
             Some(_) => return self.refuse(name, Fault::new("list_type", "Input should be a valid list")),
@@ -224,12 +166,29 @@ impl Form {
         None
     }
 
-    /// Ends the pass.
+    /// Ends the pass. A closed form refuses what nobody has asked for.
     ///
     /// # Errors
     /// If anything was refused: all of it.
-    pub fn finish(self) -> Result<(), Vec<FieldError>> {
+    pub fn finish(mut self) -> Result<(), Vec<FieldError>> {
+        if self.is_closed {
+            self.refuse_others();
+            self.errors = without_inputs(self.errors);
+        }
         if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+    }
+
+    fn ask_for(&mut self, name: &'static str) -> Option<Value> {
+        self.asked_for.push(name);
+        self.members.get(name).cloned()
+    }
+
+    fn refuse_others(&mut self) {
+        let others = self.members.keys().filter(|name| !self.asked_for.contains(&name.as_str()));
+        let shown: Vec<String> = others.map(|name| name.chars().take(SHOWN_NAME_CHARS).collect()).collect();
+        for name in shown {
+            self.push(vec![name.into()], Fault::not_permitted(), None);
+        }
     }
 
     fn text(&mut self, name: &str, value: Value, rule: &Text) -> Option<String> {
@@ -237,6 +196,20 @@ impl Form {
         match rule.check(&text) {
             Ok(()) => Some(text),
             Err(fault) => self.refuse(name, fault),
+        }
+    }
+
+    fn object(&mut self, name: &str, value: Value) -> Option<Map<String, Value>> {
+        let Value::Object(object) = value else {
+            return self.refuse(name, Fault::new("dict_type", "Input should be a valid dictionary"));
+        };
+        match storable::check(&object) {
+            Ok(()) => Some(object),
+            Err(fault) => {
+                // Not repeated: it may be as long as the body.
+                self.push(vec![name.into()], fault, None);
+                None
+            }
         }
     }
 
@@ -278,6 +251,15 @@ fn syntax_error(body: &[u8], error: &serde_json::Error) -> FieldError {
     }
 }
 
+/// Some systems put the mark before everything that they write.
+fn without_byte_order_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+fn without_inputs(errors: Vec<FieldError>) -> Vec<FieldError> {
+    errors.into_iter().map(|error| FieldError { input: None, ..error }).collect()
+}
+
 fn is_secret(name: &str) -> bool {
     SECRET_MEMBERS.contains(&name)
 }
@@ -294,62 +276,6 @@ fn without_secrets(value: &Value) -> Value {
         Value::Array(items) => items.iter().map(without_secrets).collect(),
         other => other.clone(),
     }
-}
-
-/// What both stores can keep, within the limits of a profile: PostgreSQL's `jsonb` has no NUL character, and
-/// writes numbers out in full.
-fn storable(object: &Map<String, Value>) -> Result<(), Fault> {
-    fn check(value: &Value) -> Result<(), Fault> {
-        match value {
-            Value::Array(items) => items.iter().try_for_each(check),
-            Value::Object(members) => check_members(members),
-            Value::String(text) => check_text(text),
-            Value::Number(number) => check_number(number.as_str()),
-            Value::Null | Value::Bool(_) => Ok(()),
-        }
-    }
-    fn check_members(members: &Map<String, Value>) -> Result<(), Fault> {
-        members.iter().try_for_each(|(name, value)| {
-            check_text(name)?;
-            check(value)
-        })
-    }
-    fn check_number(digits: &str) -> Result<(), Fault> {
-        let Some((_, exponent)) = digits.split_once(['e', 'E']) else { return Ok(()) };
-        match exponent.parse::<i32>() {
-            Ok(exponent) if exponent.unsigned_abs() <= MAX_EXPONENT => Ok(()),
-            _ => Err(Fault::new(
-                "number_out_of_range",
-                format!("Input should have numbers with exponents of at most {MAX_EXPONENT}"),
-            )),
-        }
-    }
-    fn check_text(text: &str) -> Result<(), Fault> {
-        if text.contains('\0') { Err(nul_character()) } else { Ok(()) }
-    }
-    profile::check(object)?;
-    check_members(object)
-}
-
-impl From<ProfileRefusal> for Fault {
-    fn from(refusal: ProfileRefusal) -> Self {
-        match refusal {
-            ProfileRefusal::TooLarge => Self::new(
-                "object_too_large",
-                format!("Input should be at most {} bytes as JSON", profile::MAX_BYTES),
-            ),
-            ProfileRefusal::TooDeep => Self::new(
-                "nesting_too_deep",
-                format!("Input should have at most {} levels", profile::MAX_DEPTH),
-            ),
-        }
-    }
-}
-
-/// A text with a NUL character, which ends it for other programs.
-#[must_use]
-pub fn nul_character() -> Fault {
-    Fault::new("null_character", "Input should not contain a NUL character")
 }
 
 #[cfg(test)]

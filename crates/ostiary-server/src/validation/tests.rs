@@ -2,6 +2,8 @@ use serde_json::from_value;
 
 use super::*;
 
+mod closed;
+
 fn form(body: &Value) -> Form {
     Form::parse(body.to_string().as_bytes(), true).unwrap()
 }

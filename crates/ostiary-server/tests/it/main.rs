@@ -5,6 +5,7 @@
 
 mod adopted;
 mod beside;
+mod bodies;
 mod command_line;
 mod connections;
 mod contract;
