@@ -11,6 +11,7 @@ pub mod account;
 pub mod audit;
 pub mod clock;
 pub mod contact;
+pub mod device;
 pub mod hasher;
 pub mod id;
 mod jwt;
