@@ -48,14 +48,19 @@ impl FromRequest<App> for ClosedForm {
 /// Whether the body says that it is JSON: `application/json` or `application/*+json`. A body that does
 /// not say so is not taken for it: a page elsewhere can send text without asking, but not JSON.
 fn has_json_body(headers: &HeaderMap) -> bool {
-    let Some(content_type) = headers.get(header::CONTENT_TYPE) else { return false };
-    let content_type = String::from_utf8_lossy(content_type.as_bytes());
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let subtype = essence.strip_prefix("application/").unwrap_or_default();
+    let Some(media_type) = media_type(headers) else { return false };
+    let subtype = media_type.strip_prefix("application/").unwrap_or_default();
     subtype == "json" || (subtype.ends_with("+json") && !subtype.contains('/'))
 }
 
-async fn read_body(request: Request, limits: BodyLimits) -> Result<Bytes, Problem> {
+/// What a body says that it is, in lower case and without parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let content_type = String::from_utf8_lossy(headers.get(header::CONTENT_TYPE)?.as_bytes());
+    Some(content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// The whole of a body, if it keeps to the limits.
+pub(crate) async fn read_body(request: Request, limits: BodyLimits) -> Result<Bytes, Problem> {
     let announced = content_length(request.headers());
     let waits_for_consent = request.headers().contains_key(header::EXPECT);
     let is_hopeless = announced.is_some_and(|length| length > DISCARDED_BYTES);

@@ -11,6 +11,7 @@ pub mod docs;
 pub mod extract;
 pub mod listener;
 pub mod middleware;
+pub mod oauth_form;
 pub mod problem;
 pub mod startup;
 pub mod telemetry;

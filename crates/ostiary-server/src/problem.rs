@@ -1,7 +1,7 @@
 //! What goes wrong, as a client sees it: every status code that is not a success stands here.
 //!
-//! A client gets a fixed text in the contract's shape, `{"detail": ...}`; the cause is in the log,
-//! once, with its whole chain.
+//! A client gets a fixed text in the contract's shape, `{"detail": ...}`, or in OAuth's; the cause is in the
+//! log, once, with its whole chain.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use ostiary_core::{
 };
 use serde_json::{Value, json};
 
-use crate::validation::FieldError;
+use crate::{oauth_form::OAuthFormFault, validation::FieldError};
 
 /// A request that failed.
 #[derive(Debug)]
@@ -47,10 +47,35 @@ pub enum Problem {
     BodyTooLarge,
     /// The body broke off.
     BodyIncomplete,
+    /// A request to one of OAuth's endpoints is refused (RFC 6749 §5.2).
+    OAuth {
+        /// What went wrong, for programs.
+        error: OAuthError,
+        /// What went wrong, for people: ASCII without quotes and backslashes.
+        description: &'static str,
+    },
     /// The server cannot serve this now; it can after this time.
     Unavailable(Duration),
     /// A defect or a damaged store.
     Internal,
+}
+
+/// The errors of OAuth (RFC 6749 §5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OAuthError {
+    /// The request is malformed, lacks a parameter, or repeats one.
+    InvalidRequest,
+    /// The client is unknown, or did not prove who it is.
+    InvalidClient,
+}
+
+impl OAuthError {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+        }
+    }
 }
 
 impl Problem {
@@ -61,8 +86,11 @@ impl Problem {
             | Self::ContactTaken(_)
             | Self::GroupNotFound(_)
             | Self::DirectoryRefused(_)
-            | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
-            Self::InvalidCredentials | Self::InvalidRefreshToken => StatusCode::UNAUTHORIZED,
+            | Self::BodyIncomplete
+            | Self::OAuth { error: OAuthError::InvalidRequest, .. } => StatusCode::BAD_REQUEST,
+            Self::InvalidCredentials
+            | Self::InvalidRefreshToken
+            | Self::OAuth { error: OAuthError::InvalidClient, .. } => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -88,19 +116,33 @@ impl Problem {
             Self::BodyTimeout => "Request Timeout".into(),
             Self::BodyTooLarge => "Request body too large".into(),
             Self::BodyIncomplete => "Request body incomplete".into(),
+            Self::OAuth { description, .. } => (*description).into(),
             Self::Unavailable(_) => "Service temporarily unavailable".into(),
             Self::Internal => "Internal Server Error".into(),
+        }
+    }
+
+    fn body(&self) -> Value {
+        match self {
+            Self::OAuth { error, .. } => {
+                json!({ "error": error.as_str(), "error_description": self.detail() })
+            }
+            _ => json!({ "detail": self.detail() }),
         }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status(), Json(json!({ "detail": self.detail() }))).into_response();
+        let mut response = (self.status(), Json(self.body())).into_response();
         let headers = response.headers_mut();
         match self {
             Self::Unavailable(after) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+            }
+            Self::OAuth { error: OAuthError::InvalidClient, .. } => {
+                let challenge = HeaderValue::from_static(r#"Basic realm="ostiary""#);
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
             // What is left of the body would be taken for the next request.
             Self::BodyTimeout | Self::BodyTooLarge | Self::BodyIncomplete => {
@@ -119,6 +161,17 @@ fn whole_seconds(time: Duration) -> u64 {
 impl From<Vec<FieldError>> for Problem {
     fn from(errors: Vec<FieldError>) -> Self {
         Self::Validation(errors)
+    }
+}
+
+impl From<OAuthFormFault> for Problem {
+    fn from(fault: OAuthFormFault) -> Self {
+        let description = match fault {
+            OAuthFormFault::OtherMediaType => "The body must be application/x-www-form-urlencoded",
+            OAuthFormFault::Malformed => "The body is not a well-formed application/x-www-form-urlencoded",
+            OAuthFormFault::Repeated => "A parameter is included more than once",
+        };
+        Self::OAuth { error: OAuthError::InvalidRequest, description }
     }
 }
 
