@@ -1,4 +1,4 @@
-//! Private servers for tests and benchmarks: each starts its own PostgreSQL, `PgBouncer`.
+//! Private servers for tests and benchmarks: each starts its own PostgreSQL, `PgBouncer`, Redis.
 //!
 //! Nothing needs to be running, and nothing is left behind: a guard, a process of its own, stops a server
 //! and removes its directory when the test has ended in whatever way.
@@ -8,7 +8,9 @@
 #![expect(clippy::must_use_candidate, reason = "SQL is run for what it does as well as for what it gives")]
 
 pub mod cell;
+mod daemon;
 mod leased;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod redis;
 mod system;

@@ -18,7 +18,7 @@ pub(crate) fn must<T, E: Display>(result: Result<T, E>, what: impl Display) -> T
     result.unwrap_or_else(|error| panic!("cannot {what}: {error}"))
 }
 
-/// Whom servers run as: PostgreSQL and `PgBouncer` refuse to be root.
+/// Whom servers run as: PostgreSQL and `PgBouncer` refuse to be root, and Redis need not be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ServerUser {
     /// The user and group, where they are not our own.

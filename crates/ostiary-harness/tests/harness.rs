@@ -1,8 +1,11 @@
 //! What every test that uses the harness relies on.
 
+use std::net::TcpStream;
+
 use ostiary_harness::{
     pgbouncer::PgBouncer,
     postgres::{Cluster, shared},
+    redis::Redis,
 };
 
 #[test]
@@ -61,4 +64,19 @@ fn a_line_for_who_may_connect_counts_at_once() {
     let output = std::process::Command::new("psql").args(query).output().expect("psql is there");
     assert!(String::from_utf8_lossy(&output.stderr).contains("rejects"), "{output:?}");
     assert_eq!(cluster.sql("postgres", "select 1"), "1");
+}
+
+#[test]
+fn a_redis_answers_forgets_when_it_is_told_to_and_is_gone_afterwards() {
+    let (redis, other) = (Redis::start(), Redis::start());
+    assert_eq!(redis.ask("PING"), "+PONG");
+    assert_eq!(redis.ask("SET colour blue"), "+OK");
+    assert_eq!((redis.ask("DBSIZE"), other.ask("DBSIZE")), (":1".to_owned(), ":0".to_owned()));
+    redis.flush();
+    assert_eq!(redis.ask("DBSIZE"), ":0");
+
+    let address = (redis.host(), redis.port());
+    drop(redis);
+    assert!(TcpStream::connect(address).is_err(), "it still listens");
+    assert_eq!(other.ask("PING"), "+PONG");
 }
