@@ -5,7 +5,7 @@ use std::any::Any;
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -74,12 +74,13 @@ async fn trace(State(app): State<App>, request: Request, next: Next) -> Response
         .filter(|value| is_plain(value))
         .cloned()
         .unwrap_or_else(|| new_request_id(&*app.ostiary.clock));
-    // Of the highest level, so that it is there for whatever line the log filter lets through.
+    // Of the highest level, so that it is there for whatever line the log filter lets through. It names the
+    // route, not the path: in that a client may put a token, by design or by mistake.
     let span = tracing::error_span!(
         "request",
         id = id.to_str().unwrap_or_default(),
         method = %request.method(),
-        path = request.uri().path(),
+        route = request.extensions().get().map(MatchedPath::as_str),
     );
     async {
         let mut response = next.run(request).await;
