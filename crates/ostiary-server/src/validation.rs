@@ -32,7 +32,7 @@ const SHOWN_NAME_CHARS: usize = 64;
 pub const COMPLETE: &str = "a form without errors has all that was required";
 
 /// One error, as a client sees it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 pub struct FieldError {
     #[serde(rename = "type")]
     kind: &'static str,
@@ -42,6 +42,13 @@ pub struct FieldError {
     input: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ctx: Option<Value>,
+}
+
+/// The input may be a token that was put in the wrong place.
+impl fmt::Debug for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FieldError").field("kind", &self.kind).field("loc", &self.loc).finish_non_exhaustive()
+    }
 }
 
 /// The members of a JSON object, and the errors found in them so far.
