@@ -10,7 +10,7 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use crate::support::{On, Server, Tokens, refusal, registration};
+use crate::support::{On, Server, Tokens, canary, refusal, registration};
 
 /// Written by passlib 1.7.4 with bcrypt 4.0.1: `bcrypt.using(rounds=12).hash("correct horse")`.
 const HASH: &str = "$2b$12$TxZc2ZpIWeoDt6Odx0SkmepB8DExVVjWmVpMohAL3SVe8DmdmUf9u";
@@ -18,6 +18,7 @@ const HASH: &str = "$2b$12$TxZc2ZpIWeoDt6Odx0SkmepB8DExVVjWmVpMohAL3SVe8DmdmUf9u
 /// A refresh token as the replaced service makes them, and what it keeps of it.
 fn foreign_token(seed: char) -> (String, String) {
     let token = seed.to_string().repeat(85) + "A";
+    canary::plant("token of the replaced service", &token);
     let hash = ForeignToken::parse(&token).unwrap().hash();
     (token, hash.as_str().to_owned())
 }

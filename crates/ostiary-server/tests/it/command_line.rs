@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, Read},
+    io::BufRead,
     net::TcpListener,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
@@ -285,11 +285,8 @@ fn a_directory_that_cannot_be_written_is_named_with_the_remedy() {
 fn both_signals_end_it_with_success_and_it_says_so() {
     for signal in [Signal::TERM, Signal::INT] {
         let directory = TempDir::new().unwrap();
-        let mut process = Process::start(directory.path(), &[]);
-        process.signal(signal);
-        assert_eq!(process.child.wait().unwrap().code(), Some(0));
-        let mut log = String::new();
-        process.log.read_to_string(&mut log).unwrap();
+        let (code, log) = Process::start(directory.path(), &[]).end_by(signal);
+        assert_eq!(code, Some(0));
         assert!(log.contains("stopping") && log.contains("\"stopped\""), "{log}");
     }
 }
@@ -318,7 +315,7 @@ fn lines_for_people_are_for_people_and_json_is_json() {
 #[tokio::test]
 async fn a_failure_of_the_store_is_logged_with_its_cause_and_without_the_request() {
     let directory = TempDir::new().unwrap();
-    let mut process = Process::start(directory.path(), &[("LOG_LEVEL", "trace")]);
+    let process = Process::start(directory.path(), &[("LOG_LEVEL", "trace")]);
     let database = rusqlite::Connection::open(directory.path().join("data/ostiary.db")).unwrap();
     let fault =
         "create trigger fault before insert on users begin select raise(abort, 'injected fault'); end";
@@ -339,10 +336,7 @@ async fn a_failure_of_the_store_is_logged_with_its_cause_and_without_the_request
     let token = Tokens::from(registered).await.refresh;
     let wrong = serde_json::json!({ "login": "canary-name", "password": "canary-wrong" });
     http.post(process.url("/api/v1/auth/login")).json(&wrong).send().await.unwrap();
-    process.signal(Signal::TERM);
-    process.child.wait().unwrap();
-    let mut log = String::new();
-    process.log.read_to_string(&mut log).unwrap();
+    let (_, log) = process.end_by(Signal::TERM);
     assert!(log.contains("injected fault") && log.contains("the-request"), "{log}");
     for secret in ["canary", "5554433", "555-44-33", &token, &token[4..]] {
         assert!(!log.contains(secret), "{secret} is in\n{log}");

@@ -10,7 +10,7 @@ use reqwest::{Method, Response};
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::support::{JWT_SECRET, On, Server};
+use crate::support::{JWT_SECRET, On, Server, canary};
 
 fn scenarios() -> Vec<Value> {
     serde_json::from_str(include_str!("../contract/cases.json")).unwrap()
@@ -92,7 +92,9 @@ async fn take(server: &Server, step: &Value, saved: &mut HashMap<String, String>
     let text = answer.text().await.unwrap();
     let body: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
     for (name, member) in step["save"].as_object().into_iter().flatten() {
-        saved.insert(name.clone(), body[member.as_str().unwrap()].as_str().unwrap().to_owned());
+        let token = body[member.as_str().unwrap()].as_str().unwrap();
+        canary::plant("token", token);
+        saved.insert(name.clone(), token.to_owned());
     }
     compare(&expected["body"], &body, "body")
 }

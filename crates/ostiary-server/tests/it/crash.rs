@@ -12,7 +12,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Process, Tokens, http_client, registration};
+use crate::support::{Process, Tokens, canary, http_client, registration};
 
 const KILLS: u64 = 20;
 const CLIENTS: usize = 8;
@@ -83,7 +83,9 @@ async fn pair(request: reqwest::RequestBuilder) -> Option<String> {
     let status = answer.status();
     let body: Value = answer.json().await.ok()?;
     assert_eq!(status, StatusCode::OK, "{body}");
-    Some(body["refresh_token"].as_str().unwrap().to_owned())
+    let token = body["refresh_token"].as_str().unwrap();
+    canary::plant("refresh token", token);
+    Some(token.to_owned())
 }
 
 /// After a restart: the file is sound, every account that was answered is there, and every newest

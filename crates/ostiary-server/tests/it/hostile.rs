@@ -12,7 +12,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::support::{On, Server, refusal, registration, settings};
+use crate::support::{On, Server, canary, refusal, registration, settings};
 
 const ENDPOINTS: [&str; 3] = ["/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/register"];
 
@@ -112,6 +112,7 @@ async fn a_profile_takes_any_json_that_both_stores_can_keep_up_to_its_limits(
 async fn no_validation_error_repeats_a_password(#[values(On::Sqlite, On::Postgres)] on: On) {
     let server = Server::start(on).await;
     let secret = "a-password-that-is-nowhere-to-be-seen";
+    canary::plant("password", secret);
     for body in [
         json!({ "password": secret }),
         json!({ "password": [secret], "login": 1 }),

@@ -6,10 +6,12 @@
 mod adopted;
 mod beside;
 mod bodies;
+mod canary;
 mod command_line;
 mod connections;
 mod contract;
 mod crash;
+mod debug_output;
 mod docs;
 mod hostile;
 mod login;

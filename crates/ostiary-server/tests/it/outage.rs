@@ -24,8 +24,6 @@ fn settings(cluster: &Cluster) -> Vec<(&'static str, String)> {
         ("POSTGRES_POOL_MAX", "8".to_owned()),
         ("HASH_DEADLINE", "30".to_owned()),
         ("REFRESH_GRACE_SECONDS", "60".to_owned()),
-        // Nobody reads the rest, and there is much of it: a line for each request that is refused.
-        ("LOG_LEVEL", "ostiary_server::cli=info,ostiary_store::postgres=warn".to_owned()),
     ]
 }
 

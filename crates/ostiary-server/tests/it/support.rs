@@ -11,21 +11,27 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
 };
 
 use ostiary_core::clock::ManualClock;
 use ostiary_harness::cell::Cell;
 use ostiary_server::{api, app::App, cli, config::Settings, listener, startup};
 use reqwest::{Response, StatusCode};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) mod canary;
 mod stores;
 
 pub(crate) use stores::{On, Place};
 
 pub(crate) const JWT_SECRET: &str = "the secret that all of the tests share";
+
+/// What [`registration`] registers with. Hashes and the contract's cases are of it.
+pub(crate) const PASSWORD: &str = "correct horse";
 
 /// Settings as a user would give them: by the names of environment variables.
 pub(crate) fn settings(directory: &Path, more: &[(&str, &str)]) -> Settings {
@@ -39,8 +45,15 @@ pub(crate) fn settings(directory: &Path, more: &[(&str, &str)]) -> Settings {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.into()))
     .collect();
+    plant_secrets(more);
     environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.into())));
     cli::settings(&["ostiary".into()], &environment).unwrap()
+}
+
+/// Lets no test show a secret that it is set up with.
+fn plant_secrets(settings: &[(&str, &str)]) {
+    let secrets = settings.iter().filter(|(name, _)| ["SECRET_KEY", "JWT_SECRET_KEY"].contains(name));
+    secrets.for_each(|(_, secret)| canary::plant("secret of the server", secret));
 }
 
 /// A server in this process, with a database of its own.
@@ -51,6 +64,8 @@ pub(crate) struct Server {
     pub(crate) place: Arc<Place>,
     stop: CancellationToken,
     serving: JoinHandle<bool>,
+    /// Lets the test fail at the end if a secret was logged.
+    _watch: canary::Watch,
 }
 
 impl Server {
@@ -64,6 +79,7 @@ impl Server {
 
     /// A server, perhaps one of several, on the data of `place`.
     pub(crate) async fn start_in(place: Arc<Place>, more: &[(&str, &str)]) -> Self {
+        let watch = canary::Watch::begin();
         let named = place.settings();
         let mut all: Vec<_> = named.iter().map(|(name, value)| (*name, value.as_str())).collect();
         all.extend_from_slice(more);
@@ -76,7 +92,7 @@ impl Server {
         let stop = CancellationToken::new();
         let limits = settings.connection_limits();
         let serving = tokio::spawn(listener::serve(listener, api::router(app), limits, stop.clone()));
-        Self { address, clock, http: http_client(), place, stop, serving }
+        Self { address, clock, http: http_client(), place, stop, serving, _watch: watch }
     }
 
     /// Stops as at a signal; says whether all requests finished, and gives the data back.
@@ -108,17 +124,19 @@ impl Server {
         self.http.get(self.url(path)).send().await.unwrap()
     }
 
-    /// Registers `username` with the password `correct horse`.
+    /// Registers `username` with [`PASSWORD`].
     pub(crate) async fn register(&self, username: &str) -> Tokens {
         let answer = self.post("/api/v1/auth/register", &registration(username)).await;
         Tokens::from(answer).await
     }
 
     pub(crate) async fn login(&self, login: &str, password: &str) -> Response {
+        canary::plant("password", password);
         self.post("/api/v1/auth/login", &json!({ "login": login, "password": password })).await
     }
 
     pub(crate) async fn refresh(&self, token: &str) -> Response {
+        canary::plant("refresh token", token);
         self.post("/api/v1/auth/refresh", &json!({ "refresh_token": token })).await
     }
 
@@ -141,7 +159,7 @@ pub(crate) fn registration(username: &str) -> Value {
         "phone": format!("+7999{:07}", NEXT.fetch_add(1, Ordering::Relaxed)),
         "email": format!("{username}@example.com"),
         "profile": {"first_name": username},
-        "password": "correct horse",
+        "password": PASSWORD,
         "group_names": ["customer"],
     })
 }
@@ -161,8 +179,12 @@ impl Tokens {
         let status = answer.status();
         let body: Value = answer.json().await.unwrap();
         assert_eq!(status, StatusCode::OK, "{body}");
-        let member = |name: &str| body[name].as_str().unwrap().to_owned();
-        Self { access: member("access_token"), refresh: member("refresh_token") }
+        let token = |name: &'static str| {
+            let text = body[name].as_str().unwrap().to_owned();
+            canary::plant(name, &text);
+            text
+        };
+        Self { access: token("access_token"), refresh: token("refresh_token") }
     }
 }
 
@@ -177,12 +199,13 @@ pub(crate) async fn refusal(answer: Response) -> (u16, Value) {
 pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) address: SocketAddr,
-    /// What it has logged since it was ready.
-    pub(crate) log: BufReader<std::process::ChildStderr>,
+    /// Reads what it logs once it is ready, and gives all of it at the end.
+    log: thread::JoinHandle<String>,
 }
 
 /// The binary with settings for a test, ready to be started.
 pub(crate) fn command(directory: &Path, more: &[(&str, &str)]) -> Command {
+    plant_secrets(more);
     let mut command = Command::new(env!("CARGO_BIN_EXE_ostiary"));
     command
         .env_clear()
@@ -206,6 +229,7 @@ impl Process {
         let service = loop {
             let mut line = String::new();
             log.read_line(&mut line).unwrap();
+            canary::see(&line);
             let entry: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line}"));
             assert_ne!(entry["level"], "ERROR", "not ready: {line}");
             if let Some(service) = entry["service"].as_str() {
@@ -213,6 +237,10 @@ impl Process {
             }
         };
         let address = service.strip_prefix("http://").unwrap().split('/').next().unwrap().parse().unwrap();
+        let log = thread::spawn(move || {
+            let lines = log.lines().map(|line| line.unwrap() + "\n");
+            lines.inspect(|line| canary::see(line)).collect()
+        });
         Self { child, address, log }
     }
 
@@ -220,13 +248,17 @@ impl Process {
         format!("http://{}{path}", self.address)
     }
 
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).unwrap();
+    pub(crate) fn kill(self) {
+        self.end_by(Signal::KILL);
     }
 
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    /// Ends it, and gives its exit code, if it has one, and what it has logged since it was ready.
+    pub(crate) fn end_by(mut self, signal: Signal) -> (Option<i32>, String) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+        let status = self.child.wait().unwrap();
+        let log = self.log.join().unwrap();
+        canary::assert_none_seen();
+        (status.code(), log)
     }
 }

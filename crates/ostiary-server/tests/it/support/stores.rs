@@ -101,7 +101,7 @@ impl Place {
             return files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
         };
         let tables = "select table_schema || '.' || table_name from information_schema.tables
-                      where table_schema in ('auth', 'accounts')";
+                      where table_schema not in ('pg_catalog', 'information_schema')";
         let rows = database.sql(tables);
         let contents =
             rows.lines().map(|table| database.sql(&format!("select kept::text from {table} as kept")));
