@@ -197,10 +197,21 @@ pub(crate) async fn refusal(answer: Response) -> (u16, Value) {
 
 /// The binary as a process of its own.
 pub(crate) struct Process {
-    pub(crate) child: Child,
+    child: Running,
     pub(crate) address: SocketAddr,
     /// Reads what it logs once it is ready, and gives all of it at the end.
     log: thread::JoinHandle<String>,
+}
+
+/// Ends with the test, also with one that fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The binary with settings for a test, ready to be started.
@@ -223,8 +234,8 @@ pub(crate) fn command(directory: &Path, more: &[(&str, &str)]) -> Command {
 impl Process {
     /// Starts the binary and waits until it is ready.
     pub(crate) fn start(directory: &Path, more: &[(&str, &str)]) -> Self {
-        let mut child = command(directory, more).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut child = Running(command(directory, more).spawn().unwrap());
+        let mut log = BufReader::new(child.0.stderr.take().unwrap());
         // Before it is ready it may say what it does to its database.
         let service = loop {
             let mut line = String::new();
@@ -254,9 +265,9 @@ impl Process {
 
     /// Ends it, and gives its exit code, if it has one, and what it has logged since it was ready.
     pub(crate) fn end_by(mut self, signal: Signal) -> (Option<i32>, String) {
-        let pid = rustix::process::Pid::from_child(&self.child);
+        let pid = rustix::process::Pid::from_child(&self.child.0);
         rustix::process::kill_process(pid, signal).unwrap();
-        let status = self.child.wait().unwrap();
+        let status = self.child.0.wait().unwrap();
         let log = self.log.join().unwrap();
         canary::assert_none_seen();
         (status.code(), log)
