@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Ostiary,
-    audit::{AuditAction, AuditEvent, Client},
+    audit::{Actor, AuditAction, AuditEvent, Client},
     contact::{Contact, ContactKind},
     hasher::HasherError,
     id::UserId,
@@ -17,6 +17,12 @@ use crate::{
 /// A password that this server's policy accepts for a new account.
 #[derive(Debug, Clone)]
 pub struct NewPassword(Password);
+
+impl NewPassword {
+    pub(crate) fn into_password(self) -> Password {
+        self.0
+    }
+}
 
 /// Why a password is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +70,15 @@ pub enum RegisterError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// The words that an attacker who knows a user tries first: their contacts, as typed and as compared, and what
+/// stands before an `@`.
+pub fn words_about<'a>(contacts: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let words = contacts.flat_map(|(typed, value)| {
+        [typed, value, value.split('@').next().unwrap_or_default()].map(str::to_lowercase)
+    });
+    words.filter(|word| word.chars().count() > 2).collect()
 }
 
 impl Ostiary {
@@ -114,14 +129,18 @@ impl Ostiary {
         groups.sort_unstable();
         groups.dedup();
 
-        let password_hash = self.hasher.hash(password.0).await?;
+        let password_hash = self.hasher.hash(password.into_password()).await?;
         let now = self.clock.now();
+        let key = self.keys.signer(&*self.store, now).await?;
         let id = UserId::new(now);
         let account = NewAccount { id, contacts, profile, groups, password_hash, created_at: now };
         let (session, token) = self.new_session(client, now);
-        let event = AuditEvent::new(AuditAction::UserRegistered, client, now);
+        let opened = session.clone();
+        let event = AuditEvent::new(AuditAction::UserRegistered, Actor::User, client, now);
         match self.store.register(account, session, event).await? {
-            RegisterOutcome::Registered(user_id) => Ok(self.token_pair(user_id, &token, now)),
+            RegisterOutcome::Registered(user_id) => {
+                Ok(self.token_pair(&opened.of(user_id), &token, &key, now).await)
+            }
             RegisterOutcome::ContactTaken(kind) => Err(RegisterError::ContactTaken(kind)),
             RegisterOutcome::GroupNotFound(name) => Err(RegisterError::GroupNotFound(name)),
             RegisterOutcome::Refused(message) => Err(RegisterError::Refused(message)),

@@ -1,4 +1,5 @@
-//! The audit trail: what happened to an account, written in the transaction of the change itself.
+//! The audit trail: what happened to accounts, sessions and keys, written in the transaction of the change
+//! itself.
 
 use std::net::IpAddr;
 
@@ -13,29 +14,122 @@ pub enum AuditAction {
     UserRegistered,
     /// A session was opened by a password.
     UserLoggedIn,
+    /// Somebody gave a wrong password, or a login that nobody has.
+    UserLoginFailed,
     /// A refresh token was used again after its grace period, and its session was revoked.
     RefreshTokenReused,
     /// A refresh token of the replaced service was spent for a session.
     RefreshTokenExchanged,
-    /// A session was revoked.
+    /// A user ended a session by its refresh token.
+    UserLoggedOut,
+    /// A user ended all of their sessions.
+    UserLoggedOutEverywhere,
+    /// A user ended one of their sessions, from this or another.
     SessionRevoked,
+    /// The oldest session of a user made way for a new one.
+    SessionEvicted,
+    /// A user changed their profile.
+    ProfileChanged,
+    /// A user changed their password, which ended their other sessions.
+    PasswordChanged,
+    /// A user who was logged in gave a wrong password where it was asked for again.
+    PasswordRefused,
+    /// An account was deleted, with all that hung on it.
+    UserDeleted,
+    /// The first key of an algorithm was made.
+    SigningKeyCreated,
+    /// The next signing key was made.
+    SigningKeyRotated,
+    /// A signing key was withdrawn before its time.
+    SigningKeyRetired,
+    /// A service was given a credential.
+    ServiceCredentialCreated,
+    /// A service's credential was withdrawn.
+    ServiceCredentialRevoked,
 }
 
 impl AuditAction {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::UserRegistered,
+        Self::UserLoggedIn,
+        Self::UserLoginFailed,
+        Self::RefreshTokenReused,
+        Self::RefreshTokenExchanged,
+        Self::UserLoggedOut,
+        Self::UserLoggedOutEverywhere,
+        Self::SessionRevoked,
+        Self::SessionEvicted,
+        Self::ProfileChanged,
+        Self::PasswordChanged,
+        Self::PasswordRefused,
+        Self::UserDeleted,
+        Self::SigningKeyCreated,
+        Self::SigningKeyRotated,
+        Self::SigningKeyRetired,
+        Self::ServiceCredentialCreated,
+        Self::ServiceCredentialRevoked,
+    ];
+
     /// The name that is stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UserRegistered => "user_registered",
             Self::UserLoggedIn => "user_logged_in",
+            Self::UserLoginFailed => "user_login_failed",
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::RefreshTokenExchanged => "refresh_token_exchanged",
+            Self::UserLoggedOut => "user_logged_out",
+            Self::UserLoggedOutEverywhere => "user_logged_out_everywhere",
             Self::SessionRevoked => "session_revoked",
+            Self::SessionEvicted => "session_evicted",
+            Self::ProfileChanged => "profile_changed",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordRefused => "password_refused",
+            Self::UserDeleted => "user_deleted",
+            Self::SigningKeyCreated => "signing_key_created",
+            Self::SigningKeyRotated => "signing_key_rotated",
+            Self::SigningKeyRetired => "signing_key_retired",
+            Self::ServiceCredentialCreated => "service_credential_created",
+            Self::ServiceCredentialRevoked => "service_credential_revoked",
+        }
+    }
+
+    /// The action that is stored as `name`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == name)
+    }
+}
+
+/// Who did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// The user whom it is about.
+    User,
+    /// Somebody who did not prove who they are.
+    Anyone,
+    /// Whoever runs the server, from the command line.
+    Operator,
+    /// The server itself.
+    Ostiary,
+}
+
+impl Actor {
+    /// The name that is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Anyone => "anyone",
+            Self::Operator => "operator",
+            Self::Ostiary => "ostiary",
         }
     }
 }
 
-/// One line of the trail. The store adds the user and the session that it is about.
+/// One line of the trail. The store adds whom and what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
     /// Names the event.
@@ -44,15 +138,17 @@ pub struct AuditEvent {
     pub at: Timestamp,
     /// What happened.
     pub action: AuditAction,
-    /// Who asked for it.
+    /// Who did it.
+    pub actor: Actor,
+    /// Where from.
     pub client: Client,
 }
 
 impl AuditEvent {
-    /// `action`, asked for by `client` at `at`.
+    /// `action`, by `actor` from `client` at `at`.
     #[must_use]
-    pub fn new(action: AuditAction, client: &Client, at: Timestamp) -> Self {
-        Self { id: EventId::new(at), at, action, client: client.clone() }
+    pub fn new(action: AuditAction, actor: Actor, client: &Client, at: Timestamp) -> Self {
+        Self { id: EventId::new(at), at, action, actor, client: client.clone() }
     }
 }
 
@@ -92,6 +188,14 @@ impl UserAgent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_action_is_found_by_its_name() {
+        for action in AuditAction::ALL {
+            assert_eq!(AuditAction::from_name(action.as_str()), Some(action));
+        }
+        assert_eq!(AuditAction::from_name("nothing"), None);
+    }
 
     #[test]
     fn a_user_agent_is_printable_and_short() {

@@ -12,6 +12,18 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// The time that is `span` after `time`; at most the last that there is.
+#[must_use]
+pub fn later(time: Timestamp, span: SignedDuration) -> Timestamp {
+    time.saturating_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// The time that is `span` before `time`; at least that of 1970.
+#[must_use]
+pub fn earlier(time: Timestamp, span: SignedDuration) -> Timestamp {
+    time.saturating_sub(span).unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH)
+}
+
 /// The operating system's clock.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;

@@ -22,6 +22,12 @@ pub enum Session {}
 /// What an [`EventId`] names.
 #[derive(Debug)]
 pub enum Event {}
+/// What a [`NodeId`] names.
+#[derive(Debug)]
+pub enum Node {}
+/// What a [`ServiceCredentialId`] names.
+#[derive(Debug)]
+pub enum ServiceCredential {}
 /// What a [`TokenId`] names.
 #[derive(Debug)]
 pub enum AccessToken {}
@@ -32,6 +38,10 @@ pub type UserId = Id<User>;
 pub type SessionId = Id<Session>;
 /// The id of an audit event.
 pub type EventId = Id<Event>;
+/// The id of a running server, one of several on a store.
+pub type NodeId = Id<Node>;
+/// The id of a credential by which a service asks about tokens.
+pub type ServiceCredentialId = Id<ServiceCredential>;
 /// The id of an access token, its claim `jti`.
 pub type TokenId = Id<AccessToken>;
 
@@ -42,6 +52,13 @@ impl<Of> Id<Of> {
         let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or(0);
         let uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &secret::random()).into_uuid();
         Self::from_uuid(uuid)
+    }
+
+    /// The id that `text` is, in the one form that Ostiary writes: lower case, with hyphens.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let uuid = Uuid::try_parse(text).ok()?;
+        (uuid.to_string() == text).then(|| Self::from_uuid(uuid))
     }
 
     /// The id that a store kept as `uuid`.
@@ -88,5 +105,19 @@ impl<Of> fmt::Display for Id<Of> {
 impl<Of> fmt::Debug for Id<Of> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let text = "019abcde-0000-7000-8000-0123456789ab";
+        assert_eq!(UserId::parse(text).unwrap().to_string(), text);
+        for other in [text.to_uppercase(), text.replace('-', ""), format!("{{{text}}}"), format!("{text} ")] {
+            assert_eq!(UserId::parse(&other), None, "{other}");
+        }
     }
 }

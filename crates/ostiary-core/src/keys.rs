@@ -1,26 +1,42 @@
-//! The keys that sign access tokens: a shared secret for HS256, or an Ed25519 key of the store's.
+//! The keys that sign access tokens: a secret shared with the verifiers, or key pairs of the store's.
+//!
+//! A key's stages follow from the time alone, so that all nodes change from one key to the next together,
+//! without a word between them: it is published from when it is made, signs from `activates_at` until the next
+//! one does, and is trusted until the last token that it signed has expired.
 
-use std::fmt;
-
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, EncodingKey};
-use serde::Serialize;
-use zeroize::Zeroizing;
-
-use crate::{
-    secret::{Purpose, SealingKey, ServerSecret},
-    store::{KeyState, SigningKeys, StoreError, StoredSigningKey},
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
 };
 
-/// The name of a signing key: its JWK thumbprint (RFC 7638), so that the same key has the same name
-/// everywhere.
+use jiff::{SignedDuration, Timestamp};
+use zeroize::Zeroizing;
+
+mod algorithm;
+mod lifecycle;
+mod material;
+mod ring;
+
+pub use algorithm::SigningAlgorithm;
+pub use lifecycle::{KeyState, KeySummary, RotateError};
+pub use material::PublicJwk;
+pub(crate) use ring::{Key, KeyRing};
+
+use ring::Preferred;
+
+use crate::{
+    clock::later,
+    secret::{MacKey, Purpose, SealingKey, ServerSecret, hex},
+    store::{SigningKeys, StoreError, StoredSigningKey},
+};
+
+/// The name of a signing key: of a key pair its JWK thumbprint (RFC 7638), so that the same key has the same
+/// name everywhere; of a shared secret a keyed hash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeyId(String);
 
 impl KeyId {
-    /// The id that a store kept as `text`.
+    /// The id that a store kept, or an operator gave, as `text`.
     #[must_use]
     pub const fn from_stored(text: String) -> Self {
         Self(text)
@@ -31,34 +47,37 @@ impl KeyId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    fn of_ed25519(public_key: &[u8]) -> Self {
-        let x = BASE64_URL_SAFE_NO_PAD.encode(public_key);
-        let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, canonical.as_bytes());
-        Self(BASE64_URL_SAFE_NO_PAD.encode(digest))
-    }
 }
 
-/// The secret that this server shares with all who verify its HS256 tokens: `JWT_SECRET_KEY`.
+/// The secret that this server shares with all who verify its HMAC tokens: `JWT_SECRET_KEY`.
+#[derive(Clone)]
 pub struct SharedSecret(Zeroizing<Vec<u8>>);
 
 /// A shared secret is shorter than the hash that it keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it has {0} bytes, and HS256 needs at least {min} (RFC 7518 §3.2)", min = SharedSecret::MIN_BYTES)]
-pub struct SharedSecretTooShort(pub usize);
+#[error("it has {found} bytes, and {algorithm} needs at least {least} (RFC 7518 §3.2)")]
+pub struct SharedSecretTooShort {
+    /// What it is to be used for.
+    pub algorithm: SigningAlgorithm,
+    /// Its length in bytes.
+    pub found: usize,
+    /// The least length in bytes.
+    pub least: usize,
+}
 
 impl SharedSecret {
-    /// RFC 7518 §3.2: a key of at least the size of the hash.
-    pub const MIN_BYTES: usize = 32;
-
     /// The secret that is `text`, byte for byte, as the services that verify by it have it.
     ///
     /// # Errors
-    /// If it is shorter than [`Self::MIN_BYTES`], unless `allow_short`; or empty, in any case.
-    pub fn parse(text: &str, allow_short: bool) -> Result<Self, SharedSecretTooShort> {
-        if text.is_empty() || (text.len() < Self::MIN_BYTES && !allow_short) {
-            return Err(SharedSecretTooShort(text.len()));
+    /// If it is shorter than the hash of `algorithm`, unless `allow_short`; or empty, in any case.
+    pub fn parse(
+        text: &str,
+        algorithm: SigningAlgorithm,
+        allow_short: bool,
+    ) -> Result<Self, SharedSecretTooShort> {
+        let least = algorithm.shared_secret_bytes().unwrap_or_default();
+        if text.is_empty() || (text.len() < least && !allow_short) {
+            return Err(SharedSecretTooShort { algorithm, found: text.len(), least });
         }
         Ok(Self(Zeroizing::new(text.as_bytes().to_vec())))
     }
@@ -71,20 +90,67 @@ impl fmt::Debug for SharedSecret {
 }
 
 /// How access tokens are signed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum SigningMethod {
-    /// HMAC-SHA-256 under a secret that the verifiers have too.
-    Hs256(SharedSecret),
-    /// Ed25519 (RFC 8037) by a key that the store keeps; made if there is none.
-    EdDsa,
+    /// HMAC under a secret that the verifiers have too.
+    Shared(SigningAlgorithm, SharedSecret),
+    /// A key pair that the store keeps; made if there is none.
+    KeyPair {
+        /// What it signs by.
+        algorithm: SigningAlgorithm,
+        /// The secret that signed before, by HS256; its tokens verify until they expire.
+        before: Option<SharedSecret>,
+    },
+}
+
+impl SigningMethod {
+    /// What new tokens are signed by.
+    #[must_use]
+    pub const fn algorithm(&self) -> SigningAlgorithm {
+        match self {
+            Self::Shared(algorithm, _) | Self::KeyPair { algorithm, .. } => *algorithm,
+        }
+    }
+}
+
+/// What an operator decides about keys.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyRules {
+    /// How long an access token is good.
+    pub token_lifetime: SignedDuration,
+    /// How long verifiers may keep a key set without asking again.
+    pub jwks_max_age: SignedDuration,
+    /// How long a key pair signs before the next one does; `None` for as long as nobody rotates it.
+    pub rotate_after: Option<SignedDuration>,
+}
+
+/// How long after a change every node goes by it; what the nodes ask the store for at least as often.
+pub const FOLLOW_WITHIN: SignedDuration = SignedDuration::from_secs(5);
+
+impl KeyRules {
+    /// How long before it signs a key is published: until then, each verifier has asked for the key set since the
+    /// last node served it without the key.
+    fn lead(&self) -> SignedDuration {
+        self.jwks_max_age + FOLLOW_WITHIN * 2
+    }
+
+    /// How long a key is to be trusted that signs at `now`; ahead, so that it is seldom written.
+    fn trust_until(&self, now: Timestamp) -> Timestamp {
+        later(now, self.token_lifetime + SignedDuration::from_mins(90))
+    }
+
+    /// Before this a key's trust is to be extended before it signs.
+    fn least_trust(&self, now: Timestamp) -> Timestamp {
+        later(now, self.token_lifetime + SignedDuration::from_mins(30))
+    }
 }
 
 /// A key set cannot be opened.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum KeysError {
     /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    #[error("{0}")]
+    Store(String),
     /// The private key was sealed under another server's secret.
     #[error(
         "the signing key {0} was made under another server's secret: give the SECRET_KEY (or secret file) that \
@@ -95,124 +161,135 @@ pub enum KeysError {
     /// The private key opened, but is none.
     #[error("the signing key {0} is damaged")]
     Damaged(String),
+    /// The shared secret is one that an operator has withdrawn.
+    #[error("this JWT_SECRET_KEY was retired (`ostiary keys retire`): set another one")]
+    SecretRetired,
 }
 
-/// The keys of a running server.
-#[derive(Debug)]
-pub struct Keys {
-    signer: Signer,
-    published: Vec<PublicJwk>,
-}
-
-/// Signs access tokens.
-pub(crate) struct Signer {
-    pub(crate) algorithm: Algorithm,
-    pub(crate) key_id: Option<KeyId>,
-    pub(crate) key: EncodingKey,
-}
-
-impl fmt::Debug for Signer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer")
-            .field("algorithm", &self.algorithm)
-            .field("key_id", &self.key_id)
-            .finish_non_exhaustive()
+impl From<StoreError> for KeysError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.with_causes())
     }
 }
 
-/// A public key as `/.well-known/jwks.json` has it (RFC 7517, RFC 8037).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PublicJwk {
-    kty: &'static str,
-    crv: &'static str,
-    x: String,
-    kid: String,
-    alg: &'static str,
-    #[serde(rename = "use")]
-    public_key_use: &'static str,
+/// The keys of a running server.
+pub struct Keys {
+    preferred: Preferred,
+    sealing: SealingKey,
+    rules: KeyRules,
+    ring: RwLock<Arc<KeyRing>>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("preferred", &self.preferred).finish_non_exhaustive()
+    }
 }
 
 impl Keys {
-    /// Opens the keys for `method`, and makes the first Ed25519 key if one is needed.
+    /// Opens the keys for `method`, and makes the first of them if there is none. While another key is trusted, a
+    /// new key pair is published before it signs. `is_in_use` says that tokens may have been issued from this
+    /// store before, also by a secret that it does not know.
     ///
     /// # Errors
-    /// If the store fails, or its key was sealed under another secret.
+    /// If the store fails, or the key that signs was sealed under another secret.
     pub async fn open(
         method: &SigningMethod,
         secret: &ServerSecret,
         store: &(impl SigningKeys + ?Sized),
+        rules: KeyRules,
+        is_in_use: bool,
         now: Timestamp,
     ) -> Result<Self, KeysError> {
-        let mut stored = store.signing_keys().await?;
-        let signer = match method {
-            SigningMethod::Hs256(SharedSecret(secret)) => {
-                Signer { algorithm: Algorithm::HS256, key_id: None, key: EncodingKey::from_secret(secret) }
-            }
-            SigningMethod::EdDsa => {
-                let sealing = secret.sealing_key(Purpose::SigningKeySeal);
-                if !stored.iter().any(|key| key.state == KeyState::Active) {
-                    stored.push(store.ensure_signing_key(generate_ed25519(&sealing, now)).await?);
+        let names = secret.mac_key(Purpose::SharedSecretName);
+        let keys = Self {
+            preferred: match method {
+                SigningMethod::Shared(algorithm, shared) => {
+                    Preferred::Secret(name_of(&names, *algorithm, shared))
                 }
-                let active = stored.iter().find(|key| key.state == KeyState::Active).cloned();
-                let active = active.expect("the store answers with an active key");
-                open_ed25519(active, &sealing)?
-            }
+                SigningMethod::KeyPair { algorithm, .. } => Preferred::KeyPair(*algorithm),
+            },
+            sealing: secret.sealing_key(Purpose::SigningKeySeal),
+            rules,
+            ring: RwLock::default(),
         };
-        Ok(Self { signer, published: stored.iter().map(PublicJwk::of_ed25519).collect() })
-    }
-
-    pub(crate) const fn signer(&self) -> &Signer {
-        &self.signer
-    }
-
-    /// The name of the algorithm that signs new tokens: `HS256` or `EdDSA`.
-    #[must_use]
-    pub fn algorithm(&self) -> String {
-        format!("{:?}", self.signer.algorithm)
-    }
-
-    /// The public keys of all tokens that may be alive. A shared secret is never among them.
-    #[must_use]
-    pub fn published(&self) -> &[PublicJwk] {
-        &self.published
-    }
-}
-
-impl PublicJwk {
-    fn of_ed25519(key: &StoredSigningKey) -> Self {
-        Self {
-            kty: "OKP",
-            crv: "Ed25519",
-            x: BASE64_URL_SAFE_NO_PAD.encode(&key.public_key),
-            kid: key.id.0.clone(),
-            alg: "EdDSA",
-            public_key_use: "sig",
+        match method {
+            SigningMethod::Shared(algorithm, shared) => {
+                keys.keep_secret(store, &names, *algorithm, shared, now).await?;
+            }
+            SigningMethod::KeyPair { algorithm, before } => {
+                if let Some(shared) = before.as_ref().filter(|_| is_in_use) {
+                    keys.keep_secret(store, &names, SigningAlgorithm::Hs256, shared, now).await?;
+                }
+                keys.ensure_pair(store, *algorithm, now).await?;
+            }
         }
+        keys.load(store).await?;
+        keys.ring().check(&keys.preferred, now)?;
+        keys.signer(store, now).await?;
+        Ok(keys)
+    }
+
+    pub(crate) fn ring(&self) -> Arc<KeyRing> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace_ring(&self, change: impl FnOnce(&KeyRing) -> KeyRing) {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        *ring = Arc::new(change(&ring));
+    }
+
+    async fn load(&self, store: &(impl SigningKeys + ?Sized)) -> Result<Vec<StoredSigningKey>, StoreError> {
+        let stored = store.signing_keys().await?;
+        self.replace_ring(|before| KeyRing::open(&stored, &self.sealing, before));
+        Ok(stored)
+    }
+
+    /// The key that signs at `now`, which is trusted for at least as long as a token of now lives.
+    ///
+    /// # Errors
+    /// If the store fails where its trust has to be extended.
+    pub(crate) async fn signer(
+        &self,
+        store: &(impl SigningKeys + ?Sized),
+        now: Timestamp,
+    ) -> Result<Key, StoreError> {
+        let signer = self.ring().signer(&self.preferred, now).cloned();
+        let signer = signer.ok_or_else(|| StoreError::Failed("all signing keys are gone".into()))?;
+        if signer.expires_at < self.rules.least_trust(now) {
+            let expires_at = self.rules.trust_until(now);
+            store.extend_signing_key(&signer.id, expires_at).await?;
+            self.replace_ring(|ring| {
+                let mut ring = ring.clone();
+                ring.extend(&signer.id, expires_at);
+                ring
+            });
+        }
+        Ok(signer)
+    }
+
+    /// What tokens are signed by at `now`.
+    #[must_use]
+    pub fn algorithm(&self, now: Timestamp) -> Option<SigningAlgorithm> {
+        self.ring().signer(&self.preferred, now).map(|key| key.algorithm)
+    }
+
+    /// The public keys of all tokens that may be alive, and of those that are about to be signed. A shared
+    /// secret is never among them.
+    #[must_use]
+    pub fn published(&self, now: Timestamp) -> Vec<PublicJwk> {
+        self.ring().published(&self.preferred, now)
+    }
+
+    /// How long verifiers may keep the public keys without asking again.
+    #[must_use]
+    pub const fn max_age(&self) -> SignedDuration {
+        self.rules.jwks_max_age
     }
 }
 
-fn generate_ed25519(sealing: &SealingKey, now: Timestamp) -> StoredSigningKey {
-    let pair = Ed25519KeyPair::generate().expect("the operating system's generator answers");
-    let pkcs8 = pair.to_pkcs8v1().expect("a key that was just made has a PKCS #8 form");
-    let public_key = pair.public_key().as_ref().to_vec();
-    let id = KeyId::of_ed25519(&public_key);
-    StoredSigningKey {
-        sealed_private_key: sealing.seal(pkcs8.as_ref(), id.0.as_bytes()),
-        id,
-        algorithm: "EdDSA".to_owned(),
-        public_key,
-        state: KeyState::Active,
-        created_at: now,
-    }
-}
-
-fn open_ed25519(stored: StoredSigningKey, sealing: &SealingKey) -> Result<Signer, KeysError> {
-    let pkcs8 = sealing
-        .open(&stored.sealed_private_key, stored.id.0.as_bytes())
-        .map_err(|_| KeysError::Sealed(stored.id.0.clone()))?;
-    let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|_| KeysError::Damaged(stored.id.0.clone()))?;
-    if pair.public_key().as_ref() != stored.public_key {
-        return Err(KeysError::Damaged(stored.id.0));
-    }
-    Ok(Signer { algorithm: Algorithm::EdDSA, key_id: Some(stored.id), key: EncodingKey::from_ed_der(&pkcs8) })
+/// A shared secret can be too weak to be named by a plain hash, by which it could be guessed.
+fn name_of(names: &MacKey, algorithm: SigningAlgorithm, shared: &SharedSecret) -> KeyId {
+    let hash = names.mac(&[algorithm.as_str().as_bytes(), b":", &*shared.0].concat());
+    KeyId(format!("{}-{}", algorithm.as_str().to_lowercase(), hex(&hash[..8])))
 }

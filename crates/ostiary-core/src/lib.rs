@@ -3,25 +3,30 @@
 //! [`clock::Clock`].
 //!
 //! [`Ostiary`] is the one struct; each use case is a file with an `impl` of it and its error:
-//! [`account`], [`login`], [`session`].
+//! [`account`], [`login`], [`session`], [`logout`], [`self_service`], [`access`], [`service`], [`cleanup`].
 
 use std::sync::Arc;
 
+pub mod access;
 pub mod account;
 pub mod audit;
+pub mod cleanup;
 pub mod clock;
 pub mod contact;
 pub mod device;
 pub mod hasher;
 pub mod id;
-mod jwt;
+pub mod jwt;
 pub mod keys;
 pub mod login;
+pub mod logout;
 pub mod password;
 pub mod policy;
 pub mod profile;
 pub mod refresh_token;
 pub mod secret;
+pub mod self_service;
+pub mod service;
 pub mod session;
 pub mod store;
 
@@ -37,6 +42,10 @@ pub struct Ostiary {
     pub keys: keys::Keys,
     /// The keys that make refresh tokens.
     pub refresh_tokens: refresh_token::RefreshTokenKeys,
+    /// The keys that hash the credentials of services.
+    pub service_credentials: service::ServiceCredentialKeys,
+    /// Names this server among others on the same store.
+    pub node: id::NodeId,
     /// How a login is read.
     pub contacts: contact::ContactRules,
     /// What the operator decided.

@@ -2,6 +2,8 @@
 
 use jiff::SignedDuration;
 
+use crate::jwt::TokenParties;
+
 /// The rules of a server.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -9,8 +11,16 @@ pub struct Policy {
     pub access_token_lifetime: SignedDuration,
     /// How long a session lasts, however often it is refreshed.
     pub session_lifetime: SignedDuration,
+    /// How long a session lasts without being refreshed; `None` for as long as any.
+    pub session_idle: Option<SignedDuration>,
+    /// How many sessions a user may have; a new one ends the one that was refreshed the longest ago.
+    pub max_sessions: Option<u32>,
     /// How long after a rotation the spent token still gets the same answer; 0 to 60 s.
     pub refresh_grace: SignedDuration,
+    /// Who issues access tokens, and for whom.
+    pub token_parties: TokenParties,
+    /// Whether access tokens name the user's groups.
+    pub token_groups: bool,
     /// The groups that anyone may register into.
     pub registration_groups: Vec<String>,
     /// What a new password must be.

@@ -8,7 +8,7 @@ use std::fmt;
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
-    hkdf, hmac,
+    digest, hkdf, hmac,
 };
 use zeroize::Zeroizing;
 
@@ -36,6 +36,10 @@ pub enum Purpose {
     ForeignTokenSession,
     /// Seals private signing keys before they are stored.
     SigningKeySeal,
+    /// Names the secrets that are shared with verifiers.
+    SharedSecretName,
+    /// Hashes the secrets of services before they are stored.
+    ServiceSecretHash,
     /// Tells one server's secret from another.
     Fingerprint,
 }
@@ -47,6 +51,8 @@ impl Purpose {
             Self::SessionSecretHash => b"ostiary session secret hash v1",
             Self::ForeignTokenSession => b"ostiary foreign token session v1",
             Self::SigningKeySeal => b"ostiary signing key seal v1",
+            Self::SharedSecretName => b"ostiary shared secret name v1",
+            Self::ServiceSecretHash => b"ostiary service secret hash v1",
             Self::Fingerprint => b"ostiary secret fingerprint v1",
         }
     }
@@ -200,8 +206,16 @@ impl fmt::Debug for SealingKey {
     }
 }
 
+/// SHA-256 of `bytes`, for what is not secret.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let hash = digest::digest(&digest::SHA256, bytes);
+    hash.as_ref().try_into().expect("SHA-256 makes 32 bytes")
+}
+
 /// `bytes` in hexadecimal, lower case.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes any text");

@@ -6,12 +6,15 @@ use jiff::Timestamp;
 
 use crate::{
     Ostiary,
-    audit::{AuditAction, AuditEvent, Client},
-    id::{SessionId, UserId},
+    audit::{Actor, AuditAction, AuditEvent, Client},
+    clock::later,
+    id::{SessionId, TokenId, UserId},
+    jwt::{AccessTokenClaims, Bearer},
+    keys::Key,
     refresh_token::{ForeignToken, Generation, RefreshToken, SessionSecret},
     store::{
-        AuthenticationMethod, Exchange, ExchangeOutcome, NewSession, Revocation, RevokeOutcome,
-        RotateOutcome, Rotation, StoreError,
+        AuthenticationMethod, Exchange, ExchangeOutcome, LiveSession, NewSession, RotateOutcome, Rotation,
+        StoreError,
     },
 };
 
@@ -54,17 +57,18 @@ impl Ostiary {
             return self.exchange(&foreign, client).await;
         };
         let now = self.clock.now();
+        let key = self.keys.signer(&*self.store, now).await?;
         let rotation = Rotation {
             session_id: token.session_id,
             secret_hash: self.refresh_tokens.hash(&token.secret),
             generation: token.generation,
-            now,
+            at: self.live_at(now),
             grace: self.policy.refresh_grace,
         };
-        let on_reuse = AuditEvent::new(AuditAction::RefreshTokenReused, client, now);
+        let on_reuse = AuditEvent::new(AuditAction::RefreshTokenReused, Actor::Anyone, client, now);
         match self.store.rotate_session(rotation, on_reuse).await? {
-            RotateOutcome::Rotated(user_id) | RotateOutcome::Repeated(user_id) => {
-                Ok(self.token_pair(user_id, &token.successor(), now))
+            RotateOutcome::Rotated(session) | RotateOutcome::Repeated(session) => {
+                Ok(self.token_pair(&session, &token.successor(), &key, now).await)
             }
             RotateOutcome::Reused(user_id) => {
                 tracing::warn!(%user_id, session_id = %token.session_id, "a spent refresh token was used again; its session is revoked");
@@ -80,17 +84,19 @@ impl Ostiary {
     /// Opens a session in the place of a refresh token that the replaced service issued.
     async fn exchange(&self, foreign: &ForeignToken, client: &Client) -> Result<TokenPair, RefreshError> {
         let now = self.clock.now();
+        let key = self.keys.signer(&*self.store, now).await?;
         let token = self.refresh_tokens.in_place_of(foreign);
         let exchange = Exchange {
             token_hash: foreign.hash(),
             session: self.session_of(&token, client, now),
             grace: self.policy.refresh_grace,
+            most: self.policy.max_sessions,
         };
-        let event = AuditEvent::new(AuditAction::RefreshTokenExchanged, client, now);
-        let on_reuse = AuditEvent::new(AuditAction::RefreshTokenReused, client, now);
+        let event = AuditEvent::new(AuditAction::RefreshTokenExchanged, Actor::User, client, now);
+        let on_reuse = AuditEvent::new(AuditAction::RefreshTokenReused, Actor::Anyone, client, now);
         match self.store.exchange_token(exchange, event, on_reuse).await? {
-            ExchangeOutcome::Opened(user_id) | ExchangeOutcome::Repeated(user_id) => {
-                Ok(self.token_pair(user_id, &token, now))
+            ExchangeOutcome::Opened(session) | ExchangeOutcome::Repeated(session) => {
+                Ok(self.token_pair(&session, &token, &key, now).await)
             }
             ExchangeOutcome::Reused(user_id) => {
                 tracing::warn!(%user_id, session_id = %token.session_id, "a refresh token of the replaced service was used again; the session that took its place is revoked");
@@ -98,20 +104,6 @@ impl Ostiary {
             }
             ExchangeOutcome::Refused => Err(RefreshError::Refused),
         }
-    }
-
-    /// Ends a session; its refresh tokens are dead from then on.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn revoke_session(
-        &self,
-        session_id: SessionId,
-        why: Revocation,
-        client: &Client,
-    ) -> Result<RevokeOutcome, StoreError> {
-        let event = AuditEvent::new(AuditAction::SessionRevoked, client, self.clock.now());
-        self.store.revoke_session(session_id, why, event).await
     }
 
     /// A session for a user who has just given their password, and its first token.
@@ -129,17 +121,51 @@ impl Ostiary {
             id: token.session_id,
             secret_hash: self.refresh_tokens.hash(&token.secret),
             created_at: now,
-            expires_at: now.saturating_add(self.policy.session_lifetime).unwrap_or(Timestamp::MAX),
+            expires_at: later(now, self.policy.session_lifetime),
             client: client.clone(),
             methods: vec![AuthenticationMethod::Password],
         }
     }
 
-    pub(crate) fn token_pair(&self, user_id: UserId, token: &RefreshToken, now: Timestamp) -> TokenPair {
+    /// The tokens of a session that was opened or refreshed at `now`. It cannot fail: what was spent for them is
+    /// spent, so `key` is had before.
+    pub(crate) async fn token_pair(
+        &self,
+        session: &LiveSession,
+        token: &RefreshToken,
+        key: &Key,
+        now: Timestamp,
+    ) -> TokenPair {
+        let groups = if self.policy.token_groups { self.groups_of(session.user_id).await } else { None };
+        let bearer = Bearer {
+            user_id: session.user_id,
+            session_id: session.id,
+            authenticated_at: session.created_at,
+            methods: session.methods.iter().copied().map(AuthenticationMethod::as_str).collect(),
+            groups,
+        };
+        let token_id = TokenId::new(now).to_string();
         let lifetime = self.policy.access_token_lifetime;
-        TokenPair {
-            access_token: self.keys.signer().access_token(user_id, token.session_id, now, lifetime),
-            refresh_token: self.refresh_tokens.write(token),
+        let claims = AccessTokenClaims::issue(bearer, &token_id, &self.policy.token_parties, now, lifetime);
+        TokenPair { access_token: claims.sign(key), refresh_token: self.refresh_tokens.write(token) }
+    }
+
+    /// The groups of a user. A token without them is worth more than a session that is lost for want of them.
+    async fn groups_of(&self, user_id: UserId) -> Option<Vec<String>> {
+        match self.store.find_account(user_id).await {
+            Ok(account) => Some(account.map(|account| account.groups).unwrap_or_default()),
+            Err(error) => {
+                tracing::error!(%user_id, error = error.with_causes(), "an access token was issued without groups");
+                None
+            }
         }
+    }
+}
+
+impl NewSession {
+    /// The session as it is once it is open for `user_id`.
+    #[must_use]
+    pub fn of(&self, user_id: UserId) -> LiveSession {
+        LiveSession { id: self.id, user_id, created_at: self.created_at, methods: self.methods.clone() }
     }
 }

@@ -5,23 +5,34 @@
 //! of the method whose change it records, and is written in the same transaction.
 
 mod accounts;
+mod audit;
+mod cleanup;
 mod keys;
 mod secret;
+mod services;
 mod sessions;
 
 use async_trait::async_trait;
 
-pub use accounts::{Accounts, Credentials, NewAccount, RegisterOutcome};
-pub use keys::{KeyState, SigningKeys, StoredSigningKey};
+pub use accounts::{
+    Account, AccountContact, Accounts, Change, Credentials, NewAccount, PasswordChange, RegisterOutcome,
+};
+pub use audit::{About, AuditQuery, AuditTrail, RecordedEvent};
+pub use cleanup::{Cleanup, Job, Leftover};
+pub use keys::{SigningKeys, StoredSigningKey};
 pub use secret::KnownSecret;
+pub use services::{ServiceCredentials, StoredServiceCredential};
 pub use sessions::{
-    AuthenticationMethod, Exchange, ExchangeOutcome, NewSession, OpenOutcome, Refusal, Revocation,
-    RevokeOutcome, RotateOutcome, Rotation, Sessions,
+    AuthenticationMethod, Exchange, ExchangeOutcome, LiveAt, LiveSession, NewSession, OpenOutcome, Opening,
+    Refusal, Revocation, RevokeOutcome, RevokedSession, RotateOutcome, Rotation, SessionEvent, SessionRecord,
+    Sessions,
 };
 
 /// Everything that Ostiary keeps.
 #[async_trait]
-pub trait Store: Accounts + Sessions + SigningKeys + KnownSecret {
+pub trait Store:
+    Accounts + AuditTrail + Cleanup + KnownSecret + ServiceCredentials + Sessions + SigningKeys
+{
     /// Whether the store can read and write now.
     ///
     /// # Errors

@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest;
 use base64::{
     Engine,
     alphabet::URL_SAFE,
@@ -16,7 +15,10 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{Generation, RefreshToken, RefreshTokenKeys, SessionSecret, field};
-use crate::{id::SessionId, secret::hex};
+use crate::{
+    id::SessionId,
+    secret::{hex, sha256},
+};
 
 const BYTES: usize = 64;
 
@@ -38,7 +40,7 @@ impl ForeignToken {
     /// What the replaced service's database keeps of the token.
     #[must_use]
     pub fn hash(&self) -> ForeignTokenHash {
-        ForeignTokenHash(hex(digest::digest(&digest::SHA256, self.0.as_bytes()).as_ref()))
+        ForeignTokenHash(hex(&sha256(self.0.as_bytes())))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Accounts: users, their contacts, groups and password hashes.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{NewSession, StoreError};
+use super::{NewSession, SessionEvent, StoreError};
 use crate::{
     audit::AuditEvent,
     contact::{Contact, ContactKind},
@@ -32,6 +34,47 @@ pub trait Accounts: Send + Sync {
     /// # Errors
     /// If the store fails.
     async fn find_credentials(&self, contact: &Contact) -> Result<Option<Credentials>, StoreError>;
+
+    /// What an active user's password is checked against where they are logged in.
+    ///
+    /// # Errors
+    /// If the store fails, or its directory has no way to do it.
+    async fn credentials_of(&self, user_id: UserId) -> Result<Option<Credentials>, StoreError>;
+
+    /// An active user's account.
+    ///
+    /// # Errors
+    /// If the store fails, or its directory has no way to do it.
+    async fn find_account(&self, user_id: UserId) -> Result<Option<Account>, StoreError>;
+
+    /// Puts `new` in the place of a user's profile if that is still `seen`.
+    ///
+    /// # Errors
+    /// If the store fails, or its directory has no way to do it.
+    async fn replace_profile(
+        &self,
+        user_id: UserId,
+        seen: Option<Map<String, Value>>,
+        new: Option<Map<String, Value>>,
+        event: SessionEvent,
+    ) -> Result<Change, StoreError>;
+
+    /// Changes a password and ends the user's other sessions: both, or neither.
+    ///
+    /// # Errors
+    /// If the store fails, or its directory has no way to do it.
+    async fn change_password(
+        &self,
+        change: PasswordChange,
+        event: SessionEvent,
+    ) -> Result<Change, StoreError>;
+
+    /// Deletes an account and all that hangs on it. Earlier events about the user stay, without where they came
+    /// from. Says whether there was such an account.
+    ///
+    /// # Errors
+    /// If the store fails, or its directory has no way to do it.
+    async fn delete_account(&self, user_id: UserId, event: SessionEvent) -> Result<bool, StoreError>;
 
     /// Puts `new` in the place of a user's password hash if that is still `old`; says whether it was.
     ///
@@ -80,6 +123,63 @@ pub enum RegisterOutcome {
     GroupNotFound(String),
     /// A directory that Ostiary did not make refused, in these words, which it means for the client.
     Refused(String),
+}
+
+/// An account, as its user sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Account {
+    /// Its id.
+    pub id: UserId,
+    /// The names by which its user is found.
+    pub contacts: Vec<AccountContact>,
+    /// The groups that it is in.
+    pub groups: Vec<String>,
+    /// What the user says about themselves.
+    pub profile: Option<Map<String, Value>>,
+    /// When it was made; a directory that Ostiary did not make may not know.
+    pub created_at: Option<Timestamp>,
+    /// When it was last changed.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// A contact of an account.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccountContact {
+    /// What it is.
+    pub kind: ContactKind,
+    /// The spelling that is compared.
+    pub value: String,
+    /// What was typed.
+    pub typed: String,
+    /// Whether the user has shown that it is theirs.
+    pub is_verified: bool,
+}
+
+/// A contact is personal data: logs show what it is, not which one.
+impl fmt::Debug for AccountContact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccountContact({}, ..)", self.kind.as_str())
+    }
+}
+
+/// A password to be changed.
+#[derive(Debug, Clone)]
+pub struct PasswordChange {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The hash that the current password was compared with.
+    pub seen: PasswordHash,
+    /// The hash of the new one.
+    pub new: PasswordHash,
+}
+
+/// What came of a change to what was seen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is made.
+    Made,
+    /// Somebody else was quicker: look again.
+    Stale,
 }
 
 /// What a login is checked against.

@@ -1,0 +1,108 @@
+//! Access: whose request it is, whether a token is good, and which sessions were revoked.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    Ostiary,
+    clock::earlier,
+    id::{SessionId, UserId},
+    jwt::AccessTokenClaims,
+    store::{LiveAt, LiveSession, RevokedSession, StoreError},
+};
+
+/// A revocation can become visible this much after its time: no statement takes longer.
+const LATEST_COMMIT: SignedDuration = SignedDuration::from_secs(10);
+
+/// A user whose request it is.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The user.
+    pub user_id: UserId,
+    /// The session that the request's token was issued in.
+    pub session_id: SessionId,
+}
+
+/// A request is not a user's.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// Its token is not good, for whatever reason.
+    #[error("the access token is not good")]
+    BadToken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The sessions that were revoked, and whose access tokens may still be alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocations {
+    /// The sessions.
+    pub sessions: Vec<RevokedSession>,
+    /// What to ask for next: all that is revoked after this is there then.
+    pub next: Option<Timestamp>,
+}
+
+impl Ostiary {
+    /// The user whose access token this is.
+    ///
+    /// # Errors
+    /// If it is not good, or its session is over, or the store fails.
+    pub async fn authenticate(&self, token: &str) -> Result<Caller, AccessError> {
+        let (_, session) = self.read_token(token).await?.ok_or(AccessError::BadToken)?;
+        Ok(Caller { user_id: session.user_id, session_id: session.id })
+    }
+
+    /// The claims of an access token that is good now: its session is alive and its user active.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn introspect(&self, token: &str) -> Result<Option<AccessTokenClaims>, StoreError> {
+        Ok(self.read_token(token).await?.map(|(claims, _)| claims))
+    }
+
+    async fn read_token(&self, token: &str) -> Result<Option<(AccessTokenClaims, LiveSession)>, StoreError> {
+        let now = self.clock.now();
+        let claims =
+            match AccessTokenClaims::verify(token, &self.keys.ring(), &self.policy.token_parties, now) {
+                Ok(claims) => claims,
+                Err(reason) => {
+                    tracing::debug!(%reason, "an access token was refused");
+                    return Ok(None);
+                }
+            };
+        // A token of the replaced service has no session, and could not be revoked.
+        let Some((user_id, session_id)) = claims.bearer() else { return Ok(None) };
+        let session = self.store.find_session(session_id, self.live_at(now)).await?;
+        Ok(session.filter(|session| session.user_id == user_id).map(|session| (claims, session)))
+    }
+
+    /// What it takes for a session to be alive at `now`.
+    pub(crate) fn live_at(&self, now: Timestamp) -> LiveAt {
+        let refreshed_after = match self.policy.session_idle {
+            Some(idle) => earlier(now, idle),
+            None => Timestamp::UNIX_EPOCH,
+        };
+        LiveAt { now, refreshed_after }
+    }
+
+    /// The sessions that were revoked after `since`, and while access tokens of theirs may still be alive; with
+    /// them those of the last seconds before, since some of them may have become visible only now.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn revocations(&self, since: Option<Timestamp>) -> Result<Revocations, StoreError> {
+        let still_alive = earlier(self.clock.now(), self.policy.access_token_lifetime);
+        let after = since.map_or(still_alive, |since| still_alive.max(earlier(since, LATEST_COMMIT)));
+        let sessions = self.store.revocations(after).await?;
+        let newest = sessions.iter().map(|session| session.revoked_at).max();
+        Ok(Revocations { sessions, next: newest.max(since) })
+    }
+
+    /// How long after its revocation no access token of a session is alive any more.
+    #[must_use]
+    pub fn access_token_lifetime(&self) -> Duration {
+        self.policy.access_token_lifetime.unsigned_abs()
+    }
+}
