@@ -10,12 +10,14 @@ use ostiary_core::store::{Store, StoreError};
 
 mod accounts;
 mod audit;
+mod cleanup;
 mod columns;
 mod connection;
 mod keys;
 mod migrations;
 mod readers;
 mod secret;
+mod services;
 mod sessions;
 mod writer;
 

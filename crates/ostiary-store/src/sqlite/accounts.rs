@@ -7,15 +7,22 @@ use ostiary_core::{
     contact::Contact,
     id::UserId,
     password::PasswordHash,
-    store::{Accounts, Credentials, NewAccount, NewSession, RegisterOutcome, StoreError},
+    store::{
+        Account, Accounts, Change, Credentials, NewAccount, NewSession, PasswordChange, RegisterOutcome,
+        Revocation, SessionEvent, StoreError,
+    },
 };
 use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Map, Value};
 
 use super::{
-    SqliteStore, audit,
+    SqliteStore,
+    audit::{self, Subject},
     columns::{IdColumn, TimeColumn},
     sessions,
 };
+
+mod account;
 
 #[async_trait]
 impl Accounts for SqliteStore {
@@ -36,7 +43,7 @@ impl Accounts for SqliteStore {
                 }
                 insert_account(connection, &account)?;
                 sessions::insert(connection, account.id, &session)?;
-                audit::record(connection, &event, account.id, session.id)?;
+                audit::record(connection, &event, Subject::session(account.id, session.id))?;
                 Ok(RegisterOutcome::Registered(account.id))
             })
             .await
@@ -60,6 +67,81 @@ impl Accounts for SqliteStore {
         })
     }
 
+    async fn credentials_of(&self, user_id: UserId) -> Result<Option<Credentials>, StoreError> {
+        let sql = "select password_hash from users where id = ?1 and active = 1";
+        self.readers.read(|connection| {
+            connection
+                .prepare_cached(sql)?
+                .query_row([IdColumn(user_id)], |row| {
+                    let password_hash = row.get::<_, Option<String>>(0)?.map(PasswordHash::from_stored);
+                    Ok(Credentials { user_id, password_hash })
+                })
+                .optional()
+        })
+    }
+
+    async fn find_account(&self, user_id: UserId) -> Result<Option<Account>, StoreError> {
+        self.readers.read(|connection| account::find(connection, user_id))
+    }
+
+    async fn replace_profile(
+        &self,
+        user_id: UserId,
+        seen: Option<Map<String, Value>>,
+        new: Option<Map<String, Value>>,
+        SessionEvent { event, session_id }: SessionEvent,
+    ) -> Result<Change, StoreError> {
+        self.writer
+            .step(move |connection| {
+                if !account::has_profile(connection, user_id, seen.as_ref())? {
+                    return Ok(Change::Stale);
+                }
+                account::set_profile(connection, user_id, new.as_ref(), event.at)?;
+                audit::record(connection, &event, Subject::session(user_id, session_id))?;
+                Ok(Change::Made)
+            })
+            .await
+    }
+
+    async fn change_password(
+        &self,
+        change: PasswordChange,
+        SessionEvent { event, session_id }: SessionEvent,
+    ) -> Result<Change, StoreError> {
+        let PasswordChange { user_id, seen, new } = change;
+        self.writer
+            .step(move |connection| {
+                if !replace_hash(connection, user_id, &seen, &new)? {
+                    return Ok(Change::Stale);
+                }
+                let why = Revocation::PasswordChanged;
+                sessions::revoke_all(connection, user_id, Some(session_id), why, event.at)?;
+                audit::record(connection, &event, Subject::session(user_id, session_id))?;
+                Ok(Change::Made)
+            })
+            .await
+    }
+
+    async fn delete_account(
+        &self,
+        user_id: UserId,
+        SessionEvent { event, session_id }: SessionEvent,
+    ) -> Result<bool, StoreError> {
+        self.writer
+            .step(move |connection| {
+                sessions::revoke_all(connection, user_id, None, Revocation::EndedByUser, event.at)?;
+                // With its contacts, memberships and sessions.
+                let sql = "delete from users where id = ?1";
+                if connection.prepare_cached(sql)?.execute([IdColumn(user_id)])? == 0 {
+                    return Ok(false);
+                }
+                audit::forget_clients(connection, user_id)?;
+                audit::record(connection, &event, Subject::session(user_id, session_id))?;
+                Ok(true)
+            })
+            .await
+    }
+
     async fn replace_password_hash(
         &self,
         user_id: UserId,
@@ -67,17 +149,7 @@ impl Accounts for SqliteStore {
         new: &PasswordHash,
     ) -> Result<bool, StoreError> {
         let (old, new) = (old.clone(), new.clone());
-        let sql = "update users set password_hash = ?3 where id = ?1 and password_hash = ?2";
-        self.writer
-            .step(move |connection| {
-                let changed = connection.prepare_cached(sql)?.execute(params![
-                    IdColumn(user_id),
-                    old.as_str(),
-                    new.as_str()
-                ])?;
-                Ok(changed == 1)
-            })
-            .await
+        self.writer.step(move |connection| replace_hash(connection, user_id, &old, &new)).await
     }
 
     async fn ensure_groups(&self, names: &[String], now: Timestamp) -> Result<(), StoreError> {
@@ -90,6 +162,18 @@ impl Accounts for SqliteStore {
             })
             .await
     }
+}
+
+/// Puts `new` in the place of a password hash if that is still `old`.
+fn replace_hash(
+    connection: &Connection,
+    user_id: UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> rusqlite::Result<bool> {
+    let sql = "update users set password_hash = ?3 where id = ?1 and password_hash = ?2 and active = 1";
+    let parameters = params![IdColumn(user_id), old.as_str(), new.as_str()];
+    Ok(connection.prepare_cached(sql)?.execute(parameters)? == 1)
 }
 
 fn first_taken<'a>(
@@ -115,25 +199,24 @@ fn first_absent<'a>(connection: &Connection, groups: &'a [String]) -> rusqlite::
     Ok(None)
 }
 
-fn insert_account(connection: &Connection, account: &NewAccount) -> rusqlite::Result<()> {
-    let (id, now) = (IdColumn(account.id), TimeColumn(account.created_at));
-    let profile =
-        account.profile.as_ref().map(|profile| serde_json::Value::from(profile.clone()).to_string());
+fn insert_account(connection: &Connection, new: &NewAccount) -> rusqlite::Result<()> {
+    let (id, now) = (IdColumn(new.id), TimeColumn(new.created_at));
+    let profile = new.profile.as_ref().map(account::text_of);
     connection
         .prepare_cached("insert into users (id, password_hash, profile, created_at) values (?1, ?2, ?3, ?4)")?
-        .execute(params![id, account.password_hash.as_str(), profile, now])?;
+        .execute(params![id, new.password_hash.as_str(), profile, now])?;
 
     let mut contacts = connection.prepare_cached(
         "insert into contacts (value, kind, user_id, typed, created_at) values (?1, ?2, ?3, ?4, ?5)",
     )?;
-    for contact in &account.contacts {
+    for contact in &new.contacts {
         let canonical = contact.canonical();
         contacts.execute(params![canonical.value(), canonical.kind().as_str(), id, contact.typed(), now])?;
     }
 
     let mut memberships = connection
         .prepare_cached("insert into memberships (user_id, group_name, created_at) values (?1, ?2, ?3)")?;
-    for group in &account.groups {
+    for group in &new.groups {
         memberships.execute(params![id, group, now])?;
     }
     Ok(())
