@@ -12,8 +12,11 @@ use ostiary_core::{
     store::{Store, StoreError},
 };
 use tokio::time::Instant;
+use tokio_postgres::Row;
 
 mod accounts;
+mod audit;
+mod cleanup;
 mod columns;
 mod database;
 mod directory;
@@ -24,6 +27,7 @@ mod pooler;
 mod report;
 mod schema;
 mod secret;
+mod services;
 mod sessions;
 mod settings;
 mod survey;
@@ -38,7 +42,7 @@ pub use settings::{
 };
 pub use tls::TlsError;
 
-use database::Database;
+use database::{Database, Parameter};
 use directory::Directory;
 use open_error::GRANT;
 use survey::Server;
@@ -100,6 +104,16 @@ impl PostgresStore {
     #[must_use]
     pub fn prepares_statements(&self) -> bool {
         self.database.is_prepared()
+    }
+
+    /// Asks what takes a look into the directory of accounts. Somebody else's may take its time, and do more than
+    /// read.
+    async fn look_up(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
+        if self.directory.is_foreign() {
+            self.database.write(sql, parameters).await
+        } else {
+            self.database.read(sql, parameters).await
+        }
     }
 
     /// What was applied to the schema when the database was opened: `auth 1: sessions_keys_and_audit`.

@@ -1,5 +1,5 @@
 -- Spends a refresh token of the replaced service and opens a session in its place. Presented again, the
--- token is judged as a spent generation of that session: see `judge_rotation`.
+-- token is judged as a spent generation of that session: see `judge_refresh`.
 create or replace function auth.exchange_token(
     token_hash text, repeated_since timestamptz, reason text, event_id uuid, event_action text,
     reuse_event_id uuid, reuse_action text,
@@ -24,8 +24,10 @@ begin
         )
         on conflict (id) do nothing;
         if found then
-            insert into auth.audit_events (id, at, action, user_id, session_id, address, user_agent)
-            values (event_id, request_time, event_action, owner, new_id, client_address, client_user_agent);
+            insert into auth.audit_events (id, at, action, actor, address, user_agent, user_id, session_id)
+            values (
+                event_id, request_time, event_action, 'user', client_address, client_user_agent, owner, new_id
+            );
             return query select 'opened', owner;
             return;
         end if;
@@ -40,9 +42,9 @@ begin
     -- The token is to its session what a generation before the first one would be.
     return query
     select judged.outcome, judged.session_user_id
-    from auth.judge_rotation(
-        new_id, new_secret_hash, -2, 'infinity', reason,
-        reuse_event_id, request_time, reuse_action, client_address, client_user_agent
+    from auth.judge_refresh(
+        new_id, new_secret_hash, -2, 'infinity', '-infinity', reason,
+        reuse_event_id, request_time, reuse_action, 'anyone', client_address, client_user_agent
     ) as judged;
 end
 $$;

@@ -1,7 +1,4 @@
--- What a rotation that spent nothing comes to; a reuse revokes the session, with its audit event.
---
--- Read without a lock: a generation never falls and a revocation stays, so what was so a moment ago is a
--- right answer to a request that was under way then.
+-- `judge_refresh` as the previous release calls it, which knows of no session that ends for want of a refresh.
 create or replace function auth.judge_rotation(
     wanted_id uuid, wanted_secret_hash bytea, spent_generation bigint, repeated_since timestamptz, reason text,
     event_id uuid, request_time timestamptz, event_action text, client_address text, client_user_agent text
@@ -10,30 +7,12 @@ returns table (outcome text, session_user_id uuid)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    session auth.sessions;
 begin
-    select * into session from auth.sessions as kept
-    where kept.id = wanted_id and kept.secret_hash = wanted_secret_hash;
-    outcome := case
-        when session.id is null then 'absent'
-        when session.revoked_at is not null then 'revoked'
-        when session.expires_at <= request_time then 'expired'
-        when not auth.is_active_user(session.user_id) then 'user_disabled'
-        when session.generation <= spent_generation then 'ahead'
-        when session.generation = spent_generation + 1 and session.refreshed_at >= repeated_since then 'repeated'
-        else 'reused'
-    end;
-    session_user_id := session.user_id;
-    if outcome = 'reused' then
-        update auth.sessions as kept set revoked_at = request_time, revoked_why = reason
-        where kept.id = wanted_id and kept.revoked_at is null;
-        -- Another request may have been the first to see the reuse.
-        if found then
-            insert into auth.audit_events (id, at, action, user_id, session_id, address, user_agent)
-            values (event_id, request_time, event_action, session.user_id, wanted_id, client_address, client_user_agent);
-        end if;
-    end if;
-    return next;
+    return query
+    select judged.outcome, judged.session_user_id
+    from auth.judge_refresh(
+        wanted_id, wanted_secret_hash, spent_generation, repeated_since, '-infinity', reason,
+        event_id, request_time, event_action, 'anyone', client_address, client_user_agent
+    ) as judged;
 end
 $$;

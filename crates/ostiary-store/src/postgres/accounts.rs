@@ -7,7 +7,10 @@ use ostiary_core::{
     contact::{Contact, ContactKind},
     id::UserId,
     password::PasswordHash,
-    store::{Accounts, Credentials, NewAccount, NewSession, RegisterOutcome, StoreError},
+    store::{
+        Account, Accounts, Change, Credentials, NewAccount, NewSession, PasswordChange, RegisterOutcome,
+        Revocation, SessionEvent, StoreError,
+    },
 };
 use serde_json::{Map, Value, json};
 use tokio_postgres::{
@@ -17,10 +20,33 @@ use tokio_postgres::{
 
 use super::{
     PostgresStore,
-    columns::{EventColumns, SessionColumns},
+    columns::{EventColumns, SessionColumns, is_true},
     database::Parameter,
-    directory::{CREATE_USER, REPLACE_PASSWORD_HASH},
+    directory::{
+        CREATE_USER, DELETE_ACCOUNT, GET_ACCOUNT, GET_PASSWORD_HASH, REPLACE_PASSWORD_HASH, REPLACE_PROFILE,
+    },
 };
+
+mod answer;
+
+const REPLACE_PROFILE_OF_OWN_DIRECTORY: &str = "
+    with changed as materialized (
+        select accounts.replace_profile($1, $2, $3, $6) as is_made
+    ), recorded as (
+        insert into auth.audit_events (id, at, action, actor, address, user_agent, user_id, session_id)
+        select $5, $6, $7, $8, $9, $10, $1, $4 from changed where is_made
+    )
+    select from changed where is_made";
+
+/// It goes by its own time.
+const REPLACE_PROFILE_OF_FOREIGN_DIRECTORY: &str = "
+    with changed as materialized (
+        select accounts.replace_profile($1, $2, $3) as is_made
+    ), recorded as (
+        insert into auth.audit_events (id, at, action, actor, address, user_agent, user_id, session_id)
+        select $5, $6, $7, $8, $9, $10, $1, $4 from changed where is_made
+    )
+    select from changed where is_made";
 
 #[async_trait]
 impl Accounts for PostgresStore {
@@ -40,8 +66,8 @@ impl Accounts for PostgresStore {
                 values ($2, (select account.id from account), $3, $4, $4, $5, $6, $7, $8)
                 returning id, user_id
             ), recorded as (
-                insert into auth.audit_events (id, at, action, user_id, session_id, address, user_agent)
-                select $9, $10, $11, opened.user_id, opened.id, $12, $13 from opened
+                insert into auth.audit_events (id, at, action, actor, address, user_agent, user_id, session_id)
+                select $9, $10, $11, $12, $13, $14, opened.user_id, opened.id from opened
             )
             select user_id from opened";
         self.directory.require(&CREATE_USER)?;
@@ -75,16 +101,82 @@ impl Accounts for PostgresStore {
         let (first, second) = (self.spelling(contact), contact.canonical().value());
         // Whoever made the function decides on the type of its argument: text, varchar, citext.
         let parameters: [Parameter<'_>; 2] = [(&first, Type::UNKNOWN), (&second, Type::UNKNOWN)];
-        let rows = if self.directory.is_foreign() {
-            // It may take its time, and do more than read.
-            self.database.write(sql, &parameters).await?
-        } else {
-            self.database.read(sql, &parameters).await?
-        };
+        let rows = self.look_up(sql, &parameters).await?;
         Ok(rows.first().map(|row| Credentials {
             user_id: UserId::from_uuid(row.get(0)),
             password_hash: row.get::<_, Option<String>>(1).map(PasswordHash::from_stored),
         }))
+    }
+
+    async fn credentials_of(&self, user_id: UserId) -> Result<Option<Credentials>, StoreError> {
+        // It cannot tell a user who is gone from one without a password, and need not: neither has the right one.
+        self.directory.require(&GET_PASSWORD_HASH)?;
+        let sql = "select accounts.get_password_hash($1)::text";
+        let rows = self.look_up(sql, &[(&user_id.as_uuid(), Type::UUID)]).await?;
+        Ok(rows.first().map(|row| Credentials {
+            user_id,
+            password_hash: row.get::<_, Option<String>>(0).map(PasswordHash::from_stored),
+        }))
+    }
+
+    async fn find_account(&self, user_id: UserId) -> Result<Option<Account>, StoreError> {
+        self.directory.require(&GET_ACCOUNT)?;
+        let sql = "select accounts.get_account($1)::jsonb";
+        let rows = self.look_up(sql, &[(&user_id.as_uuid(), Type::UUID)]).await?;
+        let Some(Json(answer)) = rows.first().and_then(|row| row.get::<_, Option<Json<Value>>>(0)) else {
+            return Ok(None);
+        };
+        answer::account(user_id, answer).map(Some).map_err(|error| StoreError::Failed(Box::new(error)))
+    }
+
+    async fn replace_profile(
+        &self,
+        user_id: UserId,
+        seen: Option<Map<String, Value>>,
+        new: Option<Map<String, Value>>,
+        event: SessionEvent,
+    ) -> Result<Change, StoreError> {
+        self.directory.require(&REPLACE_PROFILE)?;
+        let sql = if self.directory.is_foreign() {
+            REPLACE_PROFILE_OF_FOREIGN_DIRECTORY
+        } else {
+            REPLACE_PROFILE_OF_OWN_DIRECTORY
+        };
+        let (user_id, session_id) = (user_id.as_uuid(), event.session_id.as_uuid());
+        let (seen, new, event) = (seen.map(Json), new.map(Json), EventColumns::of(&event.event));
+        let own: [Parameter<'_>; 4] =
+            [(&user_id, Type::UUID), (&seen, Type::JSONB), (&new, Type::JSONB), (&session_id, Type::UUID)];
+        let made = self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
+        Ok(if made.is_empty() { Change::Stale } else { Change::Made })
+    }
+
+    async fn change_password(
+        &self,
+        change: PasswordChange,
+        event: SessionEvent,
+    ) -> Result<Change, StoreError> {
+        self.directory.require(&REPLACE_PASSWORD_HASH)?;
+        let sql = "select auth.change_password($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        let (user_id, session_id) = (change.user_id.as_uuid(), event.session_id.as_uuid());
+        let event = EventColumns::of(&event.event);
+        let own: [Parameter<'_>; 5] = [
+            (&user_id, Type::UUID),
+            (&change.seen.as_str(), Type::TEXT),
+            (&change.new.as_str(), Type::TEXT),
+            (&session_id, Type::UUID),
+            (&Revocation::PasswordChanged.as_str(), Type::TEXT),
+        ];
+        let is_made = is_true(&self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?);
+        Ok(if is_made { Change::Made } else { Change::Stale })
+    }
+
+    async fn delete_account(&self, user_id: UserId, event: SessionEvent) -> Result<bool, StoreError> {
+        self.directory.require(&DELETE_ACCOUNT)?;
+        let sql = "select auth.delete_account($1, $2, $3, $4, $5, $6, $7, $8)";
+        let (user_id, session_id) = (user_id.as_uuid(), event.session_id.as_uuid());
+        let event = EventColumns::of(&event.event);
+        let own: [Parameter<'_>; 2] = [(&user_id, Type::UUID), (&session_id, Type::UUID)];
+        Ok(is_true(&self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?))
     }
 
     async fn replace_password_hash(
@@ -95,14 +187,9 @@ impl Accounts for PostgresStore {
     ) -> Result<bool, StoreError> {
         self.directory.require(&REPLACE_PASSWORD_HASH)?;
         let sql = "select accounts.replace_password_hash($1, $2, $3)";
-        let rows = self
-            .database
-            .write(
-                sql,
-                &[(&user_id.as_uuid(), Type::UUID), (&old.as_str(), Type::TEXT), (&new.as_str(), Type::TEXT)],
-            )
-            .await?;
-        Ok(rows.first().is_some_and(|row| row.get::<_, Option<bool>>(0) == Some(true)))
+        let parameters: [Parameter<'_>; 3] =
+            [(&user_id.as_uuid(), Type::UUID), (&old.as_str(), Type::TEXT), (&new.as_str(), Type::TEXT)];
+        Ok(is_true(&self.database.write(sql, &parameters).await?))
     }
 
     async fn ensure_groups(&self, names: &[String], now: Timestamp) -> Result<(), StoreError> {

@@ -69,12 +69,44 @@ pub(super) const IS_ACTIVE: DirectoryFunction = DirectoryFunction {
     arguments: &[Argument::Uuid],
 };
 
-/// Replaces a weak hash.
+/// Shows a user's account.
+pub(super) const GET_ACCOUNT: DirectoryFunction = DirectoryFunction {
+    signature: "accounts.get_account(uuid)",
+    gives: "users see their account, and access tokens can name its groups",
+    probes: &["explain select coalesce(accounts.get_account($1), null::jsonb)"],
+    arguments: &[Argument::Uuid],
+};
+
+/// Changes a profile.
+pub(super) const REPLACE_PROFILE: DirectoryFunction = DirectoryFunction {
+    signature: "accounts.replace_profile(uuid, jsonb, jsonb)",
+    gives: "users change their profile",
+    probes: &["explain select coalesce(accounts.replace_profile($1, $2, $3), null::boolean)"],
+    arguments: &[Argument::Uuid, Argument::Jsonb, Argument::Jsonb],
+};
+
+/// Finds what the password of a user who is logged in is checked against.
+pub(super) const GET_PASSWORD_HASH: DirectoryFunction = DirectoryFunction {
+    signature: "accounts.get_password_hash(uuid)",
+    gives: "the current password is asked for before it is changed, or the account deleted",
+    probes: &["explain select coalesce(accounts.get_password_hash($1), null::text)"],
+    arguments: &[Argument::Uuid],
+};
+
+/// Changes a password, and replaces a weak hash.
 pub(super) const REPLACE_PASSWORD_HASH: DirectoryFunction = DirectoryFunction {
     signature: "accounts.replace_password_hash(uuid, text, text)",
-    gives: "a weak password hash is replaced at login",
+    gives: "users change their password, and a weak hash of it is replaced at login",
     probes: &["explain select coalesce(accounts.replace_password_hash($1, $2, $3), null::boolean)"],
     arguments: &[Argument::Uuid, Argument::Text, Argument::Text],
+};
+
+/// Deletes an account.
+pub(super) const DELETE_ACCOUNT: DirectoryFunction = DirectoryFunction {
+    signature: "accounts.delete_account(uuid)",
+    gives: "users delete their account",
+    probes: &["explain select coalesce(accounts.delete_account($1), null::boolean)"],
+    arguments: &[Argument::Uuid],
 };
 
 /// Spends a refresh token of the replaced service.
@@ -88,9 +120,27 @@ pub(super) const CONSUME_REFRESH_TOKEN: DirectoryFunction = DirectoryFunction {
     arguments: &[Argument::Text],
 };
 
+/// Makes void what the replaced service has issued to a user. Only functions of the database call it.
+const REVOKE_REFRESH_TOKENS: DirectoryFunction = DirectoryFunction {
+    signature: "auth.revoke_refresh_tokens(uuid)",
+    gives: "refresh tokens of the replaced service end with all of their user's sessions",
+    probes: &["explain select auth.revoke_refresh_tokens($1)"],
+    arguments: &[Argument::Uuid],
+};
+
 /// All of them, the one that makes a directory first.
-pub const DIRECTORY_FUNCTIONS: [&DirectoryFunction; 5] =
-    [&GET_CONTACT, &CREATE_USER, &IS_ACTIVE, &REPLACE_PASSWORD_HASH, &CONSUME_REFRESH_TOKEN];
+pub const DIRECTORY_FUNCTIONS: [&DirectoryFunction; 10] = [
+    &GET_CONTACT,
+    &CREATE_USER,
+    &IS_ACTIVE,
+    &GET_ACCOUNT,
+    &REPLACE_PROFILE,
+    &GET_PASSWORD_HASH,
+    &REPLACE_PASSWORD_HASH,
+    &DELETE_ACCOUNT,
+    &CONSUME_REFRESH_TOKEN,
+    &REVOKE_REFRESH_TOKENS,
+];
 
 /// The directory of accounts.
 #[derive(Debug, Clone)]

@@ -47,21 +47,44 @@ pub(super) const AUTH: Part = Part {
     migrations: auth::migrations::runner,
     functions: &[
         include_str!("../../functions/auth/is_active_user.sql"),
+        include_str!("../../functions/auth/judge_refresh.sql"),
         include_str!("../../functions/auth/judge_rotation.sql"),
         include_str!("../../functions/auth/exchange_token.sql"),
+        include_str!("../../functions/auth/lock_sessions.sql"),
+        include_str!("../../functions/auth/evict_sessions.sql"),
+        include_str!("../../functions/auth/open_session.sql"),
+        include_str!("../../functions/auth/end_sessions.sql"),
+        include_str!("../../functions/auth/revoke_foreign_token.sql"),
+        include_str!("../../functions/auth/change_password.sql"),
+        include_str!("../../functions/auth/delete_account.sql"),
     ],
-    revision: 1,
+    revision: 2,
     objects: &[
         "sessions",
+        "revocations",
         "signing_keys",
+        "service_credentials",
         "known_secret",
         "audit_events",
+        "jobs",
         "sessions_user_id",
+        "sessions_expires_at",
+        "revocations_revoked_at",
         "signing_keys_active",
+        "signing_keys_generation",
         "audit_events_user_id",
+        "audit_events_at",
         "is_active_user",
+        "judge_refresh",
         "judge_rotation",
         "exchange_token",
+        "lock_sessions",
+        "evict_sessions",
+        "open_session",
+        "end_sessions",
+        "revoke_foreign_token",
+        "change_password",
+        "delete_account",
     ],
 };
 
@@ -74,12 +97,25 @@ pub(super) const ACCOUNTS: Part = Part {
         include_str!("../../functions/accounts/get_active_user_contact_by_value.sql"),
         include_str!("../../functions/accounts/create_user_with_relations.sql"),
         include_str!("../../functions/accounts/is_active.sql"),
+        include_str!("../../functions/accounts/get_account.sql"),
+        include_str!("../../functions/accounts/get_password_hash.sql"),
+        include_str!("../../functions/accounts/replace_profile.sql"),
         include_str!("../../functions/accounts/replace_password_hash.sql"),
+        include_str!("../../functions/accounts/delete_account.sql"),
         include_str!("../../functions/auth/create_refresh_token.sql"),
         include_str!("../../functions/auth/consume_refresh_token.sql"),
+        include_str!("../../functions/auth/revoke_refresh_tokens.sql"),
     ],
-    revision: 1,
-    objects: &["refresh_tokens", "create_refresh_token", "consume_refresh_token"],
+    revision: 2,
+    objects: &[
+        "refresh_tokens",
+        "refresh_tokens_used_at",
+        "refresh_tokens_expires_at",
+        "refresh_tokens_user_id",
+        "create_refresh_token",
+        "consume_refresh_token",
+        "revoke_refresh_tokens",
+    ],
 };
 
 /// What has been applied, beside what it has made.
@@ -294,7 +330,7 @@ mod tests {
             let text = Migration::unapplied("V1__functions", &part.functions.concat()).unwrap();
             (part.revision, text.checksum())
         };
-        assert_eq!(checksum(AUTH), (1, 15_053_310_041_942_389_903));
-        assert_eq!(checksum(ACCOUNTS), (1, 2_239_366_860_376_455_984));
+        assert_eq!(checksum(AUTH), (2, 3_944_216_679_449_866_848));
+        assert_eq!(checksum(ACCOUNTS), (2, 8_486_970_100_220_373_358));
     }
 }

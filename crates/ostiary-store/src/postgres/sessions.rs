@@ -1,13 +1,17 @@
 //! Sessions.
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use ostiary_core::{
     audit::AuditEvent,
+    clock::earlier,
     id::{SessionId, UserId},
+    password::PasswordHash,
+    refresh_token::ForeignTokenHash,
     store::{
-        Exchange, ExchangeOutcome, NewSession, OpenOutcome, Refusal, Revocation, RevokeOutcome,
-        RotateOutcome, Rotation, Sessions, StoreError,
+        Exchange, ExchangeOutcome, LiveAt, LiveSession, OpenOutcome, Opening, Refusal, Revocation,
+        RevokeOutcome, RevokedSession, RotateOutcome, Rotation, SessionEvent, SessionRecord, Sessions,
+        StoreError,
     },
 };
 use tokio_postgres::{Row, types::Type};
@@ -15,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     PostgresStore,
-    columns::{EventColumns, SessionColumns},
+    columns::{EventColumns, SessionColumns, client, is_true, methods},
     database::Parameter,
     directory::CONSUME_REFRESH_TOKEN,
 };
@@ -25,41 +29,71 @@ use super::{
 const ROTATE_ON_OWN_DIRECTORY: &str = "
     update auth.sessions as session set generation = $4, refreshed_at = $5
     where id = $1 and secret_hash = $2 and generation = $3 and revoked_at is null and expires_at > $5
+        and refreshed_at > $6
         and exists (select from accounts.users where users.id = session.user_id and users.active)
-    returning user_id";
+    returning id, user_id, created_at, methods";
 
 const ROTATE_ON_FOREIGN_DIRECTORY: &str = "
     update auth.sessions as session set generation = $4, refreshed_at = $5
     where id = $1 and secret_hash = $2 and generation = $3 and revoked_at is null and expires_at > $5
+        and refreshed_at > $6
         and auth.is_active_user(session.user_id)
-    returning user_id";
+    returning id, user_id, created_at, methods";
+
+const FIND_ON_OWN_DIRECTORY: &str = "
+    select id, user_id, created_at, methods from auth.sessions as session
+    where id = $1 and revoked_at is null and expires_at > $2 and refreshed_at > $3
+        and exists (select from accounts.users where users.id = session.user_id and users.active)";
+
+const FIND_ON_FOREIGN_DIRECTORY: &str = "
+    select id, user_id, created_at, methods from auth.sessions as session
+    where id = $1 and revoked_at is null and expires_at > $2 and refreshed_at > $3
+        and auth.is_active_user(session.user_id)";
 
 #[async_trait]
 impl Sessions for PostgresStore {
     async fn open_session(
         &self,
-        user_id: UserId,
-        session: NewSession,
+        Opening { user_id, session, seen, most }: Opening,
         event: AuditEvent,
     ) -> Result<OpenOutcome, StoreError> {
         let sql = "
-            with opened as (
-                insert into auth.sessions (
-                    id, user_id, secret_hash, created_at, refreshed_at, expires_at, address, user_agent, methods
-                )
-                select $2, $1, $3, $4, $4, $5, $6, $7, $8 where auth.is_active_user($1)
-                returning id, user_id
-            ), recorded as (
-                insert into auth.audit_events (id, at, action, user_id, session_id, address, user_agent)
-                select $9, $10, $11, opened.user_id, opened.id, $12, $13 from opened
-            )
-            select from opened";
-        let user_id = user_id.as_uuid();
+            select auth.open_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+        let (user_id, most) = (user_id.as_uuid(), most.map(i64::from));
+        let seen = seen.as_ref().map(PasswordHash::as_str);
         let (session, event) = (SessionColumns::of(&session), EventColumns::of(&event));
-        let own: [Parameter<'_>; 1] = [(&user_id, Type::UUID)];
+        let own: [Parameter<'_>; 3] = [(&user_id, Type::UUID), (&seen, Type::TEXT), (&most, Type::INT8)];
         let parameters = [&own[..], &session.parameters(), &event.parameters()].concat();
-        let opened = self.database.write(sql, &parameters).await?;
-        Ok(if opened.is_empty() { OpenOutcome::NoSuchUser } else { OpenOutcome::Opened })
+        let is_open = is_true(&self.database.write(sql, &parameters).await?);
+        Ok(if is_open { OpenOutcome::Opened } else { OpenOutcome::NoSuchUser })
+    }
+
+    async fn find_session(
+        &self,
+        session_id: SessionId,
+        at: LiveAt,
+    ) -> Result<Option<LiveSession>, StoreError> {
+        let sql = if self.directory.is_foreign() { FIND_ON_FOREIGN_DIRECTORY } else { FIND_ON_OWN_DIRECTORY };
+        let parameters: [Parameter<'_>; 3] = [
+            (&session_id.as_uuid(), Type::UUID),
+            (&at.now, Type::TIMESTAMPTZ),
+            (&at.refreshed_after, Type::TIMESTAMPTZ),
+        ];
+        Ok(self.look_up(sql, &parameters).await?.first().map(live_session))
+    }
+
+    async fn sessions_of(&self, user_id: UserId, at: LiveAt) -> Result<Vec<SessionRecord>, StoreError> {
+        let sql = "
+            select id, created_at, refreshed_at, expires_at, address, user_agent, methods from auth.sessions
+            where user_id = $1 and revoked_at is null and expires_at > $2 and refreshed_at > $3
+                and auth.is_active_user($1)
+            order by refreshed_at desc, id desc";
+        let parameters: [Parameter<'_>; 3] = [
+            (&user_id.as_uuid(), Type::UUID),
+            (&at.now, Type::TIMESTAMPTZ),
+            (&at.refreshed_after, Type::TIMESTAMPTZ),
+        ];
+        Ok(self.look_up(sql, &parameters).await?.iter().map(session_record).collect())
     }
 
     async fn rotate_session(
@@ -69,21 +103,16 @@ impl Sessions for PostgresStore {
     ) -> Result<RotateOutcome, StoreError> {
         let sql =
             if self.directory.is_foreign() { ROTATE_ON_FOREIGN_DIRECTORY } else { ROTATE_ON_OWN_DIRECTORY };
-        let rotated = self
-            .database
-            .write(
-                sql,
-                &[
-                    (&rotation.session_id.as_uuid(), Type::UUID),
-                    (&rotation.secret_hash.as_bytes().as_slice(), Type::BYTEA),
-                    (&i64::from(rotation.generation.number()), Type::INT8),
-                    (&i64::from(rotation.generation.next().number()), Type::INT8),
-                    (&rotation.now, Type::TIMESTAMPTZ),
-                ],
-            )
-            .await?;
-        match rotated.first() {
-            Some(row) => Ok(RotateOutcome::Rotated(UserId::from_uuid(row.get(0)))),
+        let parameters: [Parameter<'_>; 6] = [
+            (&rotation.session_id.as_uuid(), Type::UUID),
+            (&rotation.secret_hash.as_bytes().as_slice(), Type::BYTEA),
+            (&i64::from(rotation.generation.number()), Type::INT8),
+            (&i64::from(rotation.generation.next().number()), Type::INT8),
+            (&rotation.at.now, Type::TIMESTAMPTZ),
+            (&rotation.at.refreshed_after, Type::TIMESTAMPTZ),
+        ];
+        match self.database.write(sql, &parameters).await?.first() {
+            Some(row) => Ok(RotateOutcome::Rotated(live_session(row))),
             None => self.judge_rotation(rotation, on_reuse).await,
         }
     }
@@ -98,11 +127,14 @@ impl Sessions for PostgresStore {
         if !self.directory.has(&CONSUME_REFRESH_TOKEN) {
             return Ok(ExchangeOutcome::Refused);
         }
-        let sql = "select outcome, session_user_id
-                   from auth.exchange_token($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
-        let Exchange { token_hash, session, grace } = exchange;
-        let repeated_since = before(session.created_at, grace);
+        let sql = "
+            select outcome, session_user_id,
+                case outcome when 'opened' then auth.evict_sessions(session_user_id, $15, $8, $10) end
+            from auth.exchange_token($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+        let Exchange { token_hash, session, grace, most } = exchange;
+        let repeated_since = earlier(session.created_at, grace);
         let (event_id, reuse_event_id) = (event.id.as_uuid(), on_reuse.id.as_uuid());
+        let most = most.map(i64::from);
         let columns = SessionColumns::of(&session);
         let own: [Parameter<'_>; 7] = [
             (&token_hash.as_str(), Type::TEXT),
@@ -113,11 +145,17 @@ impl Sessions for PostgresStore {
             (&reuse_event_id, Type::UUID),
             (&on_reuse.action.as_str(), Type::TEXT),
         ];
-        let parameters = [&own[..], &columns.parameters()].concat();
+        let cap: [Parameter<'_>; 1] = [(&most, Type::INT8)];
+        let parameters = [&own[..], &columns.parameters(), &cap].concat();
         let rows = self.database.write(sql, &parameters).await?;
         match outcome_of(&rows)? {
-            ("opened", Some(user_id)) => Ok(ExchangeOutcome::Opened(user_id)),
-            ("repeated", Some(user_id)) => Ok(ExchangeOutcome::Repeated(user_id)),
+            ("opened", Some(user_id)) => Ok(ExchangeOutcome::Opened(session.of(user_id))),
+            ("repeated", Some(_)) => {
+                // Opened within the grace period, so it cannot have waited too long for a refresh.
+                let at = LiveAt { now: session.created_at, refreshed_after: Timestamp::UNIX_EPOCH };
+                let kept = self.find_session(session.id, at).await?;
+                Ok(kept.map_or(ExchangeOutcome::Refused, ExchangeOutcome::Repeated))
+            }
             ("reused", Some(user_id)) => Ok(ExchangeOutcome::Reused(user_id)),
             _ => Ok(ExchangeOutcome::Refused),
         }
@@ -126,58 +164,140 @@ impl Sessions for PostgresStore {
     async fn revoke_session(
         &self,
         session_id: SessionId,
+        owner: Option<UserId>,
         why: Revocation,
         event: AuditEvent,
     ) -> Result<RevokeOutcome, StoreError> {
         let sql = "
             with revoked as (
-                update auth.sessions set revoked_at = $4, revoked_why = $2
-                where id = $1 and revoked_at is null and expires_at > $4
+                update auth.sessions set revoked_at = $5, revoked_why = $3
+                where id = $1 and ($2::uuid is null or user_id = $2) and revoked_at is null and expires_at > $5
                 returning id, user_id
+            ), listed as (
+                insert into auth.revocations (session_id, revoked_at) select revoked.id, $5 from revoked
+                on conflict do nothing
             ), recorded as (
-                insert into auth.audit_events (id, at, action, user_id, session_id, address, user_agent)
-                select $3, $4, $5, revoked.user_id, revoked.id, $6, $7 from revoked
+                insert into auth.audit_events (id, at, action, actor, address, user_agent, user_id, session_id)
+                select $4, $5, $6, $7, $8, $9, revoked.user_id, revoked.id from revoked
             )
             select from revoked";
-        let (session_id, event) = (session_id.as_uuid(), EventColumns::of(&event));
-        let own: [Parameter<'_>; 2] = [(&session_id, Type::UUID), (&why.as_str(), Type::TEXT)];
-        let parameters = [&own[..], &event.parameters()].concat();
-        let revoked = self.database.write(sql, &parameters).await?;
+        let (session_id, owner) = (session_id.as_uuid(), owner.map(|owner| owner.as_uuid()));
+        let event = EventColumns::of(&event);
+        let own: [Parameter<'_>; 3] =
+            [(&session_id, Type::UUID), (&owner, Type::UUID), (&why.as_str(), Type::TEXT)];
+        let revoked = self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
         Ok(if revoked.is_empty() { RevokeOutcome::NotOpen } else { RevokeOutcome::Revoked })
+    }
+
+    async fn revoke_sessions_of(
+        &self,
+        user_id: UserId,
+        why: Revocation,
+        event: SessionEvent,
+    ) -> Result<u64, StoreError> {
+        let sql = "
+            with ended as materialized (
+                select auth.end_sessions($1, null, $5, $3) as number
+            ), recorded as (
+                insert into auth.audit_events (id, at, action, actor, address, user_agent, user_id, session_id)
+                select $4, $5, $6, $7, $8, $9, $1, $2 from ended
+            )
+            select number from ended";
+        let (user_id, session_id) = (user_id.as_uuid(), event.session_id.as_uuid());
+        let event = EventColumns::of(&event.event);
+        let own: [Parameter<'_>; 3] =
+            [(&user_id, Type::UUID), (&session_id, Type::UUID), (&why.as_str(), Type::TEXT)];
+        let rows = self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
+        Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
+    }
+
+    async fn revoke_foreign_token(
+        &self,
+        token_hash: ForeignTokenHash,
+        in_its_place: SessionId,
+        event: AuditEvent,
+    ) -> Result<RevokeOutcome, StoreError> {
+        let sql = "select auth.revoke_foreign_token($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        let (in_its_place, event) = (in_its_place.as_uuid(), EventColumns::of(&event));
+        let own: [Parameter<'_>; 3] = [
+            (&token_hash.as_str(), Type::TEXT),
+            (&in_its_place, Type::UUID),
+            (&Revocation::LoggedOut.as_str(), Type::TEXT),
+        ];
+        let is_void = is_true(&self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?);
+        Ok(if is_void { RevokeOutcome::Revoked } else { RevokeOutcome::NotOpen })
+    }
+
+    async fn revocations(&self, after: Timestamp) -> Result<Vec<RevokedSession>, StoreError> {
+        let sql = "select session_id, revoked_at from auth.revocations where revoked_at > $1
+                   order by revoked_at, session_id";
+        let rows = self.database.read(sql, &[(&after, Type::TIMESTAMPTZ)]).await?;
+        let revoked =
+            |row: &Row| RevokedSession { id: SessionId::from_uuid(row.get(0)), revoked_at: row.get(1) };
+        Ok(rows.iter().map(revoked).collect())
     }
 }
 
 impl PostgresStore {
-    /// What a rotation that spent nothing comes to. A second round trip, for the few that need it.
+    /// What a rotation that spent nothing comes to. A second round trip, for the few that need it; and a third, for
+    /// what is repeated.
     async fn judge_rotation(
         &self,
         rotation: Rotation,
         on_reuse: AuditEvent,
     ) -> Result<RotateOutcome, StoreError> {
         let sql = "select outcome, session_user_id
-                   from auth.judge_rotation($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+                   from auth.judge_refresh($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
         let session_id = rotation.session_id.as_uuid();
-        let repeated_since = before(rotation.now, rotation.grace);
+        let repeated_since = earlier(rotation.at.now, rotation.grace);
         let event = EventColumns::of(&on_reuse);
-        let own: [Parameter<'_>; 5] = [
+        let own: [Parameter<'_>; 6] = [
             (&session_id, Type::UUID),
             (&rotation.secret_hash.as_bytes().as_slice(), Type::BYTEA),
             (&i64::from(rotation.generation.number()), Type::INT8),
             (&repeated_since, Type::TIMESTAMPTZ),
+            (&rotation.at.refreshed_after, Type::TIMESTAMPTZ),
             (&Revocation::TokenReused.as_str(), Type::TEXT),
         ];
-        let parameters = [&own[..], &event.parameters()].concat();
-        let rows = self.database.write(sql, &parameters).await?;
-        match outcome_of(&rows)? {
-            ("repeated", Some(user_id)) => Ok(RotateOutcome::Repeated(user_id)),
-            ("reused", Some(user_id)) => Ok(RotateOutcome::Reused(user_id)),
-            ("absent", _) => Ok(RotateOutcome::Refused(Refusal::Absent)),
-            ("ahead", _) => Ok(RotateOutcome::Refused(Refusal::Ahead)),
-            ("revoked", _) => Ok(RotateOutcome::Refused(Refusal::Revoked)),
-            ("expired", _) => Ok(RotateOutcome::Refused(Refusal::Expired)),
-            ("user_disabled", _) => Ok(RotateOutcome::Refused(Refusal::UserDisabled)),
-            (other, _) => Err(StoreError::Failed(format!("auth.judge_rotation said {other:?}").into())),
-        }
+        let rows = self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
+        let refusal = match outcome_of(&rows)? {
+            ("repeated", Some(_)) => match self.find_session(rotation.session_id, rotation.at).await? {
+                Some(session) => return Ok(RotateOutcome::Repeated(session)),
+                None => Refusal::Revoked,
+            },
+            ("reused", Some(user_id)) => return Ok(RotateOutcome::Reused(user_id)),
+            ("absent", _) => Refusal::Absent,
+            ("ahead", _) => Refusal::Ahead,
+            ("revoked", _) => Refusal::Revoked,
+            ("expired", _) => Refusal::Expired,
+            ("user_disabled", _) => Refusal::UserDisabled,
+            (other, _) => {
+                return Err(StoreError::Failed(format!("auth.judge_refresh said {other:?}").into()));
+            }
+        };
+        Ok(RotateOutcome::Refused(refusal))
+    }
+}
+
+/// `id`, `user_id`, `created_at`, `methods`.
+fn live_session(row: &Row) -> LiveSession {
+    LiveSession {
+        id: SessionId::from_uuid(row.get(0)),
+        user_id: UserId::from_uuid(row.get(1)),
+        created_at: row.get(2),
+        methods: methods(row.get(3)),
+    }
+}
+
+/// `id`, `created_at`, `refreshed_at`, `expires_at`, `address`, `user_agent`, `methods`.
+fn session_record(row: &Row) -> SessionRecord {
+    SessionRecord {
+        id: SessionId::from_uuid(row.get(0)),
+        created_at: row.get(1),
+        refreshed_at: row.get(2),
+        expires_at: row.get(3),
+        client: client(row.get(4), row.get(5)),
+        methods: methods(row.get(6)),
     }
 }
 
@@ -185,8 +305,4 @@ impl PostgresStore {
 fn outcome_of(rows: &[Row]) -> Result<(&str, Option<UserId>), StoreError> {
     let row = rows.first().ok_or_else(|| StoreError::Failed("a function returned no row".into()))?;
     Ok((row.get(0), row.get::<_, Option<Uuid>>(1).map(UserId::from_uuid)))
-}
-
-fn before(time: Timestamp, span: SignedDuration) -> Timestamp {
-    time.saturating_sub(span).unwrap_or(Timestamp::MIN)
 }

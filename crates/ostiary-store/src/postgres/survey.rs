@@ -139,17 +139,20 @@ async fn objects(client: &impl GenericClient) -> Result<HashSet<String>, OpenErr
 /// What the role may not do that serving takes: `update on auth.sessions`; nothing, if it may do all.
 pub(super) async fn missing_rights(client: &impl GenericClient, own: bool) -> Result<Vec<String>, OpenError> {
     const EVERYWHERE: &[(&str, &str)] = &[
-        ("auth.sessions", "select insert update"),
-        ("auth.signing_keys", "select insert update"),
+        ("auth.sessions", "select insert update delete"),
+        ("auth.revocations", "select insert update delete"),
+        ("auth.signing_keys", "select insert update delete"),
+        ("auth.service_credentials", "select insert update"),
         ("auth.known_secret", "select insert update"),
-        ("auth.audit_events", "insert"),
+        ("auth.audit_events", "select insert update"),
+        ("auth.jobs", "select insert update"),
     ];
     const OF_OWN_DIRECTORY: &[(&str, &str)] = &[
-        ("accounts.users", "select insert update"),
-        ("accounts.contacts", "select insert"),
+        ("accounts.users", "select insert update delete"),
+        ("accounts.contacts", "select insert delete"),
         ("accounts.groups", "select insert"),
-        ("accounts.memberships", "insert"),
-        ("auth.refresh_tokens", "select update"),
+        ("accounts.memberships", "select insert"),
+        ("auth.refresh_tokens", "select update delete"),
     ];
     let tables = if own { [EVERYWHERE, OF_OWN_DIRECTORY].concat() } else { EVERYWHERE.to_vec() };
     let wanted =
