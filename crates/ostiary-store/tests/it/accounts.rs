@@ -6,7 +6,7 @@ use ostiary_core::{
 };
 use rstest::rstest;
 
-use crate::support::{On, Opened, TestStore, account, event, rules, session, start};
+use crate::support::{On, Opened, TestStore, account, event, opening, rules, session, start};
 
 #[rstest]
 #[tokio::test]
@@ -126,8 +126,9 @@ async fn a_disabled_user_is_not_found_and_gets_no_session(
     let opened = Opened::registered(&*store, "anna").await;
     test.execute("update users set active = false");
     assert!(store.find_credentials(&rules().username("anna").unwrap()).await.unwrap().is_none());
-    let outcome =
-        store.open_session(opened.user_id, session(), event(AuditAction::UserLoggedIn, start())).await;
+    let outcome = store
+        .open_session(opening(opened.user_id, session(), None), event(AuditAction::UserLoggedIn, start()))
+        .await;
     assert_eq!(outcome.unwrap(), OpenOutcome::NoSuchUser);
 }
 

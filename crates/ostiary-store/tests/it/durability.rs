@@ -42,7 +42,7 @@ async fn a_reuse_whose_event_cannot_be_written_revokes_nothing_and_is_no_success
     let opened = Opened::registered(&*store, "anna").await;
     let rotate = async |generation, seconds| {
         let rotation = opened.rotation(generation, seconds);
-        store.rotate_session(rotation, event(AuditAction::RefreshTokenReused, rotation.now)).await
+        store.rotate_session(rotation, event(AuditAction::RefreshTokenReused, rotation.at.now)).await
     };
     rotate(0, 1).await.unwrap();
     test.fail_inserts("audit_events", false);

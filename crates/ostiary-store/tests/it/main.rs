@@ -4,10 +4,20 @@
 #![expect(clippy::print_stdout, reason = "figures that were measured")]
 
 mod accounts;
+mod adopted;
+mod audit;
+mod cleanup;
 mod durability;
+mod foreign_tokens;
+mod password_change;
 mod postgres;
+mod previous_release;
 mod refresh_model;
+mod revocations;
+mod roles;
 mod secret;
+mod self_service;
+mod services;
 mod sessions;
 mod signing_keys;
 mod sqlite;

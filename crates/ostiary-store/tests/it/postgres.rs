@@ -1,4 +1,4 @@
-//! What is PostgreSQL's alone: its schema, its roles, its statements, and several nodes on one database.
+//! What is PostgreSQL's alone: its schema, its statements, and several nodes on one database.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ async fn made() -> (TestStore, PostgresStore) {
 
 async fn rotate(store: &dyn Store, opened: &Opened, generation: u32, seconds: i64) -> RotateOutcome {
     let rotation = opened.rotation(generation, seconds);
-    let on_reuse = event(AuditAction::RefreshTokenReused, rotation.now);
+    let on_reuse = event(AuditAction::RefreshTokenReused, rotation.at.now);
     store.rotate_session(rotation, on_reuse).await.unwrap()
 }
 
@@ -65,7 +65,7 @@ async fn a_refresh_is_one_statement_and_one_heap_only_update() {
         for opened in &sessions {
             assert_eq!(
                 rotate(&store, opened, round, i64::from(round)).await,
-                RotateOutcome::Rotated(opened.user_id)
+                RotateOutcome::Rotated(opened.live())
             );
         }
     }
@@ -137,56 +137,7 @@ async fn of_ten_nodes_that_start_at_once_one_migrates_and_all_serve() {
     for node in &nodes {
         node.check().await.unwrap();
     }
-    assert_eq!(database.sql("select count(*) from auth.ostiary_migrations"), "2");
-}
-
-#[tokio::test]
-async fn a_role_that_may_not_create_anything_serves_what_is_in_place() {
-    let database = empty();
-    let name = database.name();
-    database
-        .sql(&format!("create role \"{name}\" login; grant connect on database \"{name}\" to \"{name}\""));
-    let _role = Role(&database);
-    let url = database.url().replace("postgres@", &format!("{name}@"));
-    let error = open(&url).await.unwrap_err();
-    assert!(error.contains("permission denied") && error.contains("ostiary migrate"), "{error}");
-    assert!(error.contains(name), "the role is named: {error}");
-    assert_eq!(database.sql("select count(*) from pg_namespace where nspname in ('auth', 'accounts')"), "0");
-
-    open_postgres(&database.url()).await;
-    let error = open(&url).await.unwrap_err();
-    assert!(
-        error.contains("permission denied for schema auth") && error.contains("docs/postgresql.md"),
-        "{error}"
-    );
-    database.sql(&format!("grant usage on schema auth, accounts to \"{name}\""));
-    database.sql(&format!("grant select on auth.ostiary_migrations, auth.ostiary_functions to \"{name}\""));
-    database.sql("revoke execute on function auth.judge_rotation from public");
-    let error = open(&url).await.unwrap_err();
-    assert!(
-        error.contains("update on auth.sessions") && error.contains("insert on accounts.users"),
-        "{error}"
-    );
-    assert!(error.contains("execute on auth.judge_rotation("), "{error}");
-    let documents = include_str!("../../../../docs/postgresql.md");
-    let is_grants = |block: &&str| block.starts_with("sql\ngrant usage on schema auth, accounts");
-    let grants = documents.split("```").find(is_grants).unwrap().strip_prefix("sql").unwrap();
-    database.sql(&grants.replace("ostiary_server", &format!("\"{name}\"")));
-    database.sql("grant execute on function auth.judge_rotation to public");
-    let store = open(&url).await.unwrap();
-    store.ensure_groups(&["customer".to_owned()], start()).await.unwrap();
-    let opened = Opened::registered(&store, "anna").await;
-    assert_eq!(rotate(&store, &opened, 0, 1).await, RotateOutcome::Rotated(opened.user_id));
-}
-
-/// A role of the database's name, dropped before the database.
-struct Role<'a>(&'a Database);
-
-impl Drop for Role<'_> {
-    fn drop(&mut self) {
-        let name = self.0.name();
-        self.0.sql(&format!("drop owned by \"{name}\"; drop role \"{name}\""));
-    }
+    assert_eq!(database.sql("select count(*) from auth.ostiary_migrations"), "4");
 }
 
 #[tokio::test]
@@ -237,7 +188,7 @@ async fn functions_of_an_earlier_revision_are_made_again() {
         "update auth.ostiary_functions set revision = 0 where part = 'accounts';
          drop function accounts.is_active(uuid)",
     );
-    assert_eq!(open_postgres(&database.url()).await.applied(), ["accounts functions, revision 1"]);
+    assert_eq!(open_postgres(&database.url()).await.applied(), ["accounts functions, revision 2"]);
     assert_eq!(database.sql("select to_regprocedure('accounts.is_active(uuid)') is not null"), "t");
 }
 
@@ -328,7 +279,7 @@ async fn statements_that_wait_for_a_lock_are_given_up_within_three_seconds() {
         let mut waiting = tokio::task::JoinSet::new();
         for _ in 0..30 {
             let (store, rotation) = (store.clone(), opened.rotation(0, 1));
-            let on_reuse = event(AuditAction::RefreshTokenReused, rotation.now);
+            let on_reuse = event(AuditAction::RefreshTokenReused, rotation.at.now);
             waiting.spawn(async move { store.rotate_session(rotation, on_reuse).await });
         }
         let anna = rules().username("anna").unwrap();
@@ -339,7 +290,7 @@ async fn statements_that_wait_for_a_lock_are_given_up_within_three_seconds() {
         }
         assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     });
-    assert_eq!(rotate(&*store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.user_id));
+    assert_eq!(rotate(&*store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.live()));
 }
 
 /// The server ends a connection while a statement waits on it: it cannot have taken effect, and runs again.
@@ -351,7 +302,7 @@ async fn a_statement_that_was_ended_before_it_took_effect_runs_again() {
     let store = std::sync::Arc::new(store);
     let rotating = while_locked(database, async || {
         let (store, rotation) = (store.clone(), opened.rotation(0, 1));
-        let on_reuse = event(AuditAction::RefreshTokenReused, rotation.now);
+        let on_reuse = event(AuditAction::RefreshTokenReused, rotation.at.now);
         let rotating = tokio::spawn(async move { store.rotate_session(rotation, on_reuse).await });
         let waiting = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                        where wait_event_type = 'Lock' and query like '%update auth.sessions%'
@@ -361,7 +312,7 @@ async fn a_statement_that_was_ended_before_it_took_effect_runs_again() {
         }
         Some(rotating)
     });
-    assert_eq!(rotating.unwrap().await.unwrap().unwrap(), RotateOutcome::Rotated(opened.user_id));
+    assert_eq!(rotating.unwrap().await.unwrap().unwrap(), RotateOutcome::Rotated(opened.live()));
     assert_eq!(test.query::<i64>("select generation from sessions"), 1);
 }
 
@@ -379,7 +330,7 @@ async fn a_lock_that_lasts_does_not_eat_the_servers_connections() {
         while begin.elapsed() < Duration::from_secs(8) {
             for _ in 0..4 {
                 let (store, rotation) = (store.clone(), opened.rotation(0, 1));
-                let on_reuse = event(AuditAction::RefreshTokenReused, rotation.now);
+                let on_reuse = event(AuditAction::RefreshTokenReused, rotation.at.now);
                 requests.spawn(async move { store.rotate_session(rotation, on_reuse).await.is_err() });
             }
             let connections = "select count(*) from pg_stat_activity where datname = current_database()
@@ -392,7 +343,7 @@ async fn a_lock_that_lasts_does_not_eat_the_servers_connections() {
     // The pool's eight, two that read, two that took their place, and two of the store that made the database,
     // which may be about to end.
     assert!(most <= 8 + 2 + 2 + 2, "{most} connections");
-    assert_eq!(rotate(&*store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.user_id));
+    assert_eq!(rotate(&*store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.live()));
 }
 
 /// Of several servers one may be silent: not refusing, which is quick, but saying nothing.
@@ -437,7 +388,7 @@ async fn a_server_that_takes_writes_again_is_served_from_again() {
     // What the store still knows of are connections from before; the first look at one of them is the last.
     drop(store.check().await);
     store.check().await.unwrap();
-    assert_eq!(rotate(&store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.user_id));
+    assert_eq!(rotate(&store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.live()));
 }
 
 /// Whoever may create objects in a schema of the search path cannot have Ostiary run their functions.
@@ -459,7 +410,7 @@ async fn functions_of_others_in_the_search_path_are_not_called() {
     let store = open_postgres(&database.url()).await;
     store.ensure_groups(&["customer".to_owned()], start()).await.unwrap();
     let opened = Opened::registered(&store, "anna").await;
-    assert_eq!(rotate(&store, &opened, 0, 1).await, RotateOutcome::Rotated(opened.user_id));
+    assert_eq!(rotate(&store, &opened, 0, 1).await, RotateOutcome::Rotated(opened.live()));
     examine(&postgres_settings(&database.url())).await.unwrap();
 }
 
@@ -496,7 +447,7 @@ async fn lost_connections_are_replaced() {
         assert_ne!(test.postgres().sql(end_all), "0");
         assert_eq!(
             rotate(&store, &opened, generation, i64::from(generation)).await,
-            RotateOutcome::Rotated(opened.user_id)
+            RotateOutcome::Rotated(opened.live())
         );
         store.check().await.unwrap();
     }
@@ -510,7 +461,7 @@ async fn a_statement_whose_table_has_changed_is_prepared_again() {
     rotate(&store, &opened, 0, 1).await;
     test.postgres().sql("alter table auth.sessions alter column user_id type text; alter table auth.sessions alter column user_id type uuid using user_id::uuid");
     test.postgres().sql("alter table auth.sessions add column later text");
-    assert_eq!(rotate(&store, &opened, 1, 2).await, RotateOutcome::Rotated(opened.user_id));
+    assert_eq!(rotate(&store, &opened, 1, 2).await, RotateOutcome::Rotated(opened.live()));
 }
 
 /// What the replaced service writes and looks up is folded in SQL, while Ostiary folds in Rust. They differ for

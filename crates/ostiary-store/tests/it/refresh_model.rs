@@ -9,6 +9,7 @@ use std::sync::{
 use jiff::{SignedDuration, Timestamp};
 use ostiary_core::{
     Ostiary,
+    audit::AuditAction,
     clock::{Clock, ManualClock},
     id::SessionId,
     session::RefreshError,
@@ -17,7 +18,7 @@ use ostiary_core::{
 use proptest::{prelude::*, test_runner::TestRunner};
 use rstest::rstest;
 
-use crate::support::{On, TestStore, client, ostiary, register, start};
+use crate::support::{On, SESSION_IDLE, TestStore, client, event, ostiary, register, start};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -45,7 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => session.prop_map(|session| Step::Revoke { session }),
         5 => prop_oneof![
             Just(1), Just(9_999), Just(10_000), Just(10_001), 1..20_000_i64,
-            Just(DAY), Just(29 * DAY),
+            Just(DAY), Just(20 * DAY - 1), Just(20 * DAY), Just(29 * DAY),
         ].prop_map(|milliseconds| Step::Wait { milliseconds }),
         1 => Just(Step::Restart),
     ]
@@ -74,14 +75,13 @@ enum Expected {
 impl Model {
     fn refresh(&mut self, generation: usize, now: Timestamp) -> Expected {
         let newest = self.tokens.len() - 1;
-        if self.revoked || now >= self.expires_at {
+        let idle = now.duration_since(self.refreshed_at);
+        if self.revoked || now >= self.expires_at || idle >= SESSION_IDLE {
             Expected::Refused
         } else if generation == newest {
             self.refreshed_at = now;
             Expected::NewToken
-        } else if generation + 1 == newest
-            && now.duration_since(self.refreshed_at) <= SignedDuration::from_secs(10)
-        {
+        } else if generation + 1 == newest && idle <= SignedDuration::from_secs(10) {
             Expected::SameToken
         } else {
             self.revoked = true;
@@ -156,9 +156,10 @@ impl<'a> World<'a> {
     async fn revoke(&mut self, session: usize) {
         let model = &self.models[session];
         let open = !model.revoked && self.clock.now() < model.expires_at;
-        let outcome =
-            self.ostiary().revoke_session(model.id, Revocation::LoggedOut, &client()).await.unwrap();
-        assert_eq!(outcome, if open { RevokeOutcome::Revoked } else { RevokeOutcome::NotOpen });
+        let event = event(AuditAction::SessionRevoked, self.clock.now());
+        let store = &self.ostiary().store;
+        let outcome = store.revoke_session(model.id, None, Revocation::LoggedOut, event).await;
+        assert_eq!(outcome.unwrap(), if open { RevokeOutcome::Revoked } else { RevokeOutcome::NotOpen });
         self.models[session].revoked |= open;
     }
 
@@ -166,13 +167,16 @@ impl<'a> World<'a> {
     fn agrees(&self) {
         let expected = self.models.iter().map(|model| {
             let generation = model.tokens.len() - 1;
-            format!("{generation} {}", if model.revoked { "revoked, 1 event" } else { "open, 0 events" })
+            let fate = if model.revoked { "revoked, listed, 1 event" } else { "open, not listed, 0 events" };
+            format!("{generation} {fate}")
         });
         let found = self.models.iter().map(|model| {
             let id = self.test.id_literal(model.id.as_uuid());
             format!(
                 "(select generation || case when revoked_at is null then ' open, ' else ' revoked, ' end
                   from sessions where id = {id})
+                 || (select case when count(*) = 1 then 'listed, ' else 'not listed, ' end
+                     from revocations where session_id = {id})
                  || (select count(*) || case when count(*) = 1 then ' event' else ' events' end
                      from audit_events where session_id = {id}
                      and action in ('refresh_token_reused', 'session_revoked'))"

@@ -1,15 +1,25 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use jiff::SignedDuration;
 use ostiary_core::{
     audit::AuditAction,
-    id::SessionId,
-    store::{Refusal, Revocation, RevokeOutcome, RotateOutcome, Rotation, Store},
+    id::{SessionId, UserId},
+    store::{
+        AuditQuery, AuthenticationMethod, LiveAt, NewSession, Refusal, Revocation, RevokeOutcome,
+        RotateOutcome, Rotation, SessionRecord, Store,
+    },
 };
 use rstest::rstest;
 
-use crate::support::{On, Opened, TestStore, event, secret_hash, start};
+use crate::support::{
+    On, Opened, TestStore, after, client, event, live_at, opening, secret_hash, session, start,
+};
 
 async fn rotate(store: &dyn Store, rotation: Rotation) -> RotateOutcome {
-    let on_reuse = event(AuditAction::RefreshTokenReused, rotation.now);
+    let on_reuse = event(AuditAction::RefreshTokenReused, rotation.at.now);
     store.rotate_session(rotation, on_reuse).await.unwrap()
 }
 
@@ -21,16 +31,16 @@ async fn a_generation_is_spent_once_and_repeated_within_the_grace_period(
     let test = TestStore::new(on);
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
-    let user = opened.user_id;
-    assert_eq!(rotate(&*store, opened.rotation(0, 100)).await, RotateOutcome::Rotated(user));
-    assert_eq!(rotate(&*store, opened.rotation(0, 100)).await, RotateOutcome::Repeated(user));
+    let live = opened.live();
+    assert_eq!(rotate(&*store, opened.rotation(0, 100)).await, RotateOutcome::Rotated(live.clone()));
+    assert_eq!(rotate(&*store, opened.rotation(0, 100)).await, RotateOutcome::Repeated(live.clone()));
     assert_eq!(
         rotate(&*store, opened.rotation(0, 110)).await,
-        RotateOutcome::Repeated(user),
+        RotateOutcome::Repeated(live.clone()),
         "at its very end"
     );
     assert_eq!(test.query::<i64>("select generation from sessions"), 1);
-    assert_eq!(rotate(&*store, opened.rotation(1, 110)).await, RotateOutcome::Rotated(user));
+    assert_eq!(rotate(&*store, opened.rotation(1, 110)).await, RotateOutcome::Rotated(live.clone()));
 }
 
 #[rstest]
@@ -42,7 +52,8 @@ async fn a_generation_spent_longer_ago_revokes_the_session_with_its_audit_event(
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
     rotate(&*store, opened.rotation(0, 100)).await;
-    let late = Rotation { now: start() + SignedDuration::from_micros(110_000_001), ..opened.rotation(0, 0) };
+    let mut late = opened.rotation(0, 110);
+    late.at.now += SignedDuration::from_micros(1);
     assert_eq!(rotate(&*store, late).await, RotateOutcome::Reused(opened.user_id));
     assert_eq!(rotate(&*store, opened.rotation(1, 111)).await, RotateOutcome::Refused(Refusal::Revoked));
     assert_eq!(test.query::<String>("select revoked_why from sessions"), "token_reused");
@@ -84,7 +95,7 @@ async fn what_is_not_good_is_refused_and_changes_nothing(
     test.execute("update users set active = false");
     assert_eq!(rotate(&*store, opened.rotation(0, 1)).await, RotateOutcome::Refused(Refusal::UserDisabled));
     test.execute("update users set active = true");
-    assert_eq!(rotate(&*store, opened.rotation(0, end - 1)).await, RotateOutcome::Rotated(opened.user_id));
+    assert_eq!(rotate(&*store, opened.rotation(0, end - 1)).await, RotateOutcome::Rotated(opened.live()));
 }
 
 #[rstest]
@@ -96,9 +107,9 @@ async fn the_last_generation_is_spent_and_no_more(#[values(On::Sqlite, On::Postg
     test.execute("update sessions set generation = 4294967294");
     assert_eq!(
         rotate(&*store, opened.rotation(u32::MAX - 1, 1)).await,
-        RotateOutcome::Rotated(opened.user_id)
+        RotateOutcome::Rotated(opened.live())
     );
-    assert_eq!(rotate(&*store, opened.rotation(u32::MAX, 2)).await, RotateOutcome::Rotated(opened.user_id));
+    assert_eq!(rotate(&*store, opened.rotation(u32::MAX, 2)).await, RotateOutcome::Rotated(opened.live()));
     assert_eq!(test.query::<i64>("select generation from sessions"), i64::from(u32::MAX));
 }
 
@@ -112,7 +123,7 @@ async fn a_revoked_session_stays_revoked_and_is_revoked_once(
     let opened = Opened::registered(&*store, "anna").await;
     let revoke = async |store: &dyn Store| {
         let event = event(AuditAction::SessionRevoked, start() + SignedDuration::from_secs(1));
-        store.revoke_session(opened.session_id, Revocation::LoggedOut, event).await.unwrap()
+        store.revoke_session(opened.session_id, None, Revocation::LoggedOut, event).await.unwrap()
     };
     assert_eq!(revoke(&*store).await, RevokeOutcome::Revoked);
     assert_eq!(revoke(&*store).await, RevokeOutcome::NotOpen);
@@ -140,10 +151,187 @@ async fn of_64_rotations_of_one_generation_at_once_one_rotates_and_the_others_re
         let outcomes = racers.join_all().await;
         let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
         let counts =
-            (count(RotateOutcome::Rotated(opened.user_id)), count(RotateOutcome::Repeated(opened.user_id)));
+            (count(RotateOutcome::Rotated(opened.live())), count(RotateOutcome::Repeated(opened.live())));
         assert_eq!(counts, (1, 63), "round {round}");
     }
     assert_eq!(test.query::<i64>("select generation from sessions"), 50);
+}
+
+/// At a time at which it must have been refreshed within the last 50 seconds.
+fn at_least_every_50(seconds: i64) -> LiveAt {
+    LiveAt { refreshed_after: after(seconds - 50), ..live_at(seconds) }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_session_that_waits_too_long_for_a_refresh_is_over(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
+    let test = TestStore::new(on);
+    let store = test.open().await;
+    let opened = Opened::registered(&*store, "anna").await;
+    let refresh = async |generation, seconds| {
+        let rotation = Rotation { at: at_least_every_50(seconds), ..opened.rotation(generation, seconds) };
+        rotate(&*store, rotation).await
+    };
+    assert_eq!(refresh(0, 49).await, RotateOutcome::Rotated(opened.live()));
+    assert!(store.find_session(opened.session_id, at_least_every_50(98)).await.unwrap().is_some());
+    assert!(store.find_session(opened.session_id, at_least_every_50(99)).await.unwrap().is_none());
+    assert!(store.sessions_of(opened.user_id, at_least_every_50(99)).await.unwrap().is_empty());
+    assert_eq!(refresh(1, 99).await, RotateOutcome::Refused(Refusal::Expired));
+    assert_eq!(refresh(0, 99).await, RotateOutcome::Refused(Refusal::Expired), "no alarm: it is over anyway");
+    assert_eq!(refresh(1, 98).await, RotateOutcome::Rotated(opened.live()), "nothing was written");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_session_is_found_while_it_is_alive(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
+    let test = TestStore::new(on);
+    let store = test.open().await;
+    let opened = Opened::registered(&*store, "anna").await;
+    let end = 30 * 24 * 3600;
+    let find = async |id, seconds| store.find_session(id, live_at(seconds)).await.unwrap();
+    assert_eq!(find(opened.session_id, 1).await, Some(opened.live()));
+    assert_eq!(find(opened.session_id, end - 1).await, Some(opened.live()));
+    assert_eq!(find(opened.session_id, end).await, None, "at its end");
+    assert_eq!(find(SessionId::new(start()), 1).await, None);
+    test.execute("update users set active = false");
+    assert_eq!(find(opened.session_id, 1).await, None, "of a disabled user");
+    assert!(store.sessions_of(opened.user_id, live_at(1)).await.unwrap().is_empty());
+    test.execute("update users set active = true");
+    let event = event(AuditAction::UserLoggedOut, after(2));
+    store.revoke_session(opened.session_id, None, Revocation::LoggedOut, event).await.unwrap();
+    assert_eq!(find(opened.session_id, 3).await, None, "revoked");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_users_sessions_are_listed_the_last_refreshed_first(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
+    let test = TestStore::new(on);
+    let store = test.open().await;
+    let first = Opened::registered(&*store, "anna").await;
+    let second = first.log_in(&*store, 1, None).await;
+    let ended = first.log_in(&*store, 2, None).await;
+    Opened::registered(&*store, "boris").await;
+    let event = event(AuditAction::UserLoggedOut, after(3));
+    store.revoke_session(ended.session_id, None, Revocation::LoggedOut, event).await.unwrap();
+    rotate(&*store, first.rotation(0, 4)).await;
+    let listed = store.sessions_of(first.user_id, live_at(5)).await.unwrap();
+    let expected = SessionRecord {
+        id: first.session_id,
+        created_at: start(),
+        refreshed_at: after(4),
+        expires_at: session().expires_at,
+        client: client(),
+        methods: vec![AuthenticationMethod::Password],
+    };
+    let other = SessionRecord {
+        id: second.session_id,
+        created_at: after(1),
+        refreshed_at: after(1),
+        ..expected.clone()
+    };
+    assert_eq!(listed, [expected, other]);
+    assert!(store.sessions_of(UserId::new(start()), live_at(5)).await.unwrap().is_empty());
+}
+
+async fn ids_of(store: &dyn Store, user_id: UserId, seconds: i64) -> Vec<SessionId> {
+    let sessions = store.sessions_of(user_id, live_at(seconds)).await.unwrap();
+    sessions.into_iter().map(|session| session.id).collect()
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_too_many_sessions_those_end_that_were_refreshed_the_longest_ago(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
+    let test = TestStore::new(on);
+    let store = test.open().await;
+    let first = Opened::registered(&*store, "anna").await;
+    let second = first.log_in(&*store, 1, Some(3)).await;
+    let third = first.log_in(&*store, 2, Some(3)).await;
+    let boris = Opened::registered(&*store, "boris").await;
+    rotate(&*store, first.rotation(0, 3)).await;
+    let fourth = first.log_in(&*store, 4, Some(3)).await;
+    let kept = [fourth.session_id, first.session_id, third.session_id];
+    assert_eq!(ids_of(&*store, first.user_id, 5).await, kept);
+    assert_eq!(rotate(&*store, second.rotation(0, 5)).await, RotateOutcome::Refused(Refusal::Revoked));
+
+    // A lower limit holds at the next login; and the one that logs in stays, whatever the limit.
+    let fifth = first.log_in(&*store, 6, Some(1)).await;
+    assert_eq!(ids_of(&*store, first.user_id, 7).await, [fifth.session_id]);
+    assert_eq!(ids_of(&*store, boris.user_id, 7).await, [boris.session_id], "a limit for each user");
+
+    assert_eq!(test.query::<i64>("select count(*) from sessions where revoked_why = 'evicted'"), 4);
+    let query =
+        AuditQuery { actions: vec!["session_evicted".to_owned()], limit: 10, ..AuditQuery::default() };
+    let events = store.audit_events(&query).await.unwrap();
+    let evicted: Vec<_> = events.iter().filter_map(|event| event.session_id).collect();
+    assert_eq!((evicted.len(), evicted[0]), (4, second.session_id));
+    assert_eq!((events[0].at, events[0].actor.as_str()), (after(4), "ostiary"));
+    assert_eq!((events[0].user_id, events[0].address), (Some(first.user_id), None));
+    let listed = store.revocations(start()).await.unwrap();
+    assert_eq!((listed.len(), listed[0].id, listed[0].revoked_at), (4, second.session_id, after(4)));
+}
+
+#[rstest]
+#[tokio::test]
+async fn sessions_that_are_over_do_not_count(#[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On) {
+    let test = TestStore::new(on);
+    let store = test.open().await;
+    let first = Opened::registered(&*store, "anna").await;
+    let ended = first.log_in(&*store, 1, None).await;
+    let logged_out = event(AuditAction::UserLoggedOut, after(2));
+    store.revoke_session(ended.session_id, None, Revocation::LoggedOut, logged_out).await.unwrap();
+    let short = NewSession { expires_at: after(4), ..session() };
+    let logged_in = event(AuditAction::UserLoggedIn, after(3));
+    store.open_session(opening(first.user_id, short, None), logged_in).await.unwrap();
+    let last = first.log_in(&*store, 5, Some(2)).await;
+    assert_eq!(ids_of(&*store, first.user_id, 6).await, [last.session_id, first.session_id]);
+    assert_eq!(test.query::<i64>("select count(*) from sessions where revoked_why = 'evicted'"), 0);
+}
+
+/// On two nodes, where there can be two; somebody looks on all the while.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_16_logins_at_once_there_are_never_more_sessions_than_may_be(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
+    const MOST: u32 = 3;
+    let test = TestStore::new(on);
+    let store = test.open().await;
+    let opened = Opened::registered(&*store, "anna").await;
+    let other = if on == On::Sqlite { store.clone() } else { test.open().await };
+    let is_done = Arc::new(AtomicBool::new(false));
+    let looking_on = {
+        let (store, is_done) = (store.clone(), is_done.clone());
+        tokio::spawn(async move {
+            let mut most = 0;
+            while !is_done.load(Ordering::Relaxed) {
+                most = most.max(ids_of(&*store, opened.user_id, 100).await.len());
+            }
+            most
+        })
+    };
+    for round in 0..10 {
+        let mut racers = tokio::task::JoinSet::new();
+        for racer in 0..16 {
+            let (store, opened) =
+                (if racer % 2 == 0 { store.clone() } else { other.clone() }, opened.clone());
+            racers.spawn(async move { opened.log_in(&*store, round, Some(MOST)).await });
+        }
+        assert_eq!(racers.join_all().await.len(), 16);
+        assert_eq!(ids_of(&*store, opened.user_id, 100).await.len(), 3);
+    }
+    is_done.store(true, Ordering::Relaxed);
+    assert_eq!(looking_on.await.unwrap(), 3);
+    let ended = "select count(*) from sessions where revoked_why = 'evicted'";
+    assert_eq!(test.query::<i64>(ended), 1 + 160 - 3);
+    assert_eq!(test.query::<i64>("select count(*) from revocations"), 1 + 160 - 3);
+    let events = "select count(*) from audit_events where action = 'session_evicted'";
+    assert_eq!(test.query::<i64>(events), 1 + 160 - 3);
 }
 
 #[rstest]

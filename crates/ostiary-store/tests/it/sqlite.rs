@@ -22,7 +22,10 @@ async fn the_files_are_for_their_owner_alone() {
 fn a_database_of_a_newer_version_is_refused_and_not_touched() {
     let test = TestStore::new(On::Sqlite);
     drop(SqliteStore::open(&test.path()).unwrap());
-    test.execute("insert into refinery_schema_history select 9999, name, applied_on, checksum from refinery_schema_history");
+    test.execute(
+        "insert into refinery_schema_history
+         select 9999, name, applied_on, checksum from refinery_schema_history limit 1",
+    );
     let before = fs::read(test.path()).unwrap();
     let error = SqliteStore::open(&test.path()).unwrap_err().to_string();
     assert!(error.contains("made by a newer version") && error.contains("9999"), "{error}");
@@ -38,7 +41,7 @@ fn of_servers_that_open_an_empty_database_at_once_one_migrates() {
                 (0..4).map(|_| scope.spawn(|| SqliteStore::open(&test.path()).is_ok())).collect();
             assert!(opening.into_iter().all(|thread| thread.join().unwrap()));
         });
-        assert_eq!(test.query::<i64>("select count(*) from refinery_schema_history"), 1);
+        assert_eq!(test.query::<i64>("select count(*) from refinery_schema_history"), 2);
     }
 }
 

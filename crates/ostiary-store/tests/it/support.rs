@@ -9,18 +9,25 @@ use jiff::{SignedDuration, Timestamp};
 use ostiary_core::{
     Ostiary,
     account::Registration,
-    audit::{AuditAction, AuditEvent, Client, UserAgent},
+    audit::{Actor, AuditAction, AuditEvent, Client, UserAgent},
     clock::{Clock, ManualClock},
     contact::{Contact, ContactRules},
     hasher::{Hasher, HasherSettings},
-    id::{SessionId, UserId},
-    keys::{Keys, SharedSecret, SigningMethod},
+    id::{NodeId, SessionId, UserId},
+    jwt::TokenParties,
+    keys::{KeyRules, Keys, SharedSecret, SigningAlgorithm, SigningMethod},
     password::{PasswordHash, PasswordScheme},
     policy::{PasswordPolicy, Policy},
-    refresh_token::{Generation, RefreshTokenKeys, SessionSecret, SessionSecretHash},
+    refresh_token::{
+        ForeignToken, Generation, RefreshToken, RefreshTokenKeys, SessionSecret, SessionSecretHash,
+    },
     secret::ServerSecret,
+    service::ServiceCredentialKeys,
     session::TokenPair,
-    store::{AuthenticationMethod, NewAccount, NewSession, RegisterOutcome, Rotation, Store},
+    store::{
+        AuthenticationMethod, Exchange, ExchangeOutcome, LiveAt, LiveSession, NewAccount, NewSession,
+        OpenOutcome, Opening, RegisterOutcome, Rotation, SessionEvent, Store,
+    },
 };
 
 mod stores;
@@ -32,6 +39,16 @@ pub(crate) fn start() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
 }
 
+/// So many seconds after [`start`].
+pub(crate) fn after(seconds: i64) -> Timestamp {
+    start() + SignedDuration::from_secs(seconds)
+}
+
+/// So many seconds after [`start`], for sessions that need no refresh to stay alive.
+pub(crate) fn live_at(seconds: i64) -> LiveAt {
+    LiveAt { now: after(seconds), refreshed_after: Timestamp::UNIX_EPOCH }
+}
+
 pub(crate) fn rules() -> ContactRules {
     ContactRules::new("RU".parse().unwrap())
 }
@@ -41,7 +58,8 @@ pub(crate) fn client() -> Client {
 }
 
 pub(crate) fn event(action: AuditAction, at: Timestamp) -> AuditEvent {
-    AuditEvent::new(action, &client(), at)
+    let actor = if action == AuditAction::RefreshTokenReused { Actor::Anyone } else { Actor::User };
+    AuditEvent::new(action, actor, &client(), at)
 }
 
 /// A phone number that no other call gives.
@@ -60,7 +78,7 @@ pub(crate) fn account(username: &str) -> NewAccount {
         ],
         profile: Some(serde_json::from_str(r#"{"first_name": "Anna", "tags": [1, null, "ü"]}"#).unwrap()),
         groups: vec!["customer".to_owned()],
-        password_hash: PasswordHash::from_stored("$argon2id$first".to_owned()),
+        password_hash: password_hash(),
         created_at: start(),
     }
 }
@@ -92,6 +110,16 @@ pub(crate) fn session() -> NewSession {
     }
 }
 
+/// The hash that [`account`] has.
+pub(crate) fn password_hash() -> PasswordHash {
+    PasswordHash::from_stored("$argon2id$first".to_owned())
+}
+
+/// A session for a user whose password is that of [`account`].
+pub(crate) fn opening(user_id: UserId, session: NewSession, most: Option<u32>) -> Opening {
+    Opening { user_id, session, seen: Some(password_hash()), most }
+}
+
 impl Opened {
     pub(crate) async fn registered(store: &dyn Store, username: &str) -> Self {
         let account = account(username);
@@ -102,22 +130,87 @@ impl Opened {
         opened
     }
 
+    /// Another session of the user, opened so many seconds after [`start`].
+    pub(crate) async fn log_in(&self, store: &dyn Store, seconds: i64, most: Option<u32>) -> Self {
+        let session = NewSession { created_at: after(seconds), ..session() };
+        let opened = Self { session_id: session.id, secret_hash: session.secret_hash, ..self.clone() };
+        let event = event(AuditAction::UserLoggedIn, after(seconds));
+        let outcome = store.open_session(opening(self.user_id, session, most), event).await;
+        assert_eq!(outcome.unwrap(), OpenOutcome::Opened);
+        opened
+    }
+
+    /// What the tokens of a session tell that was opened at [`start`].
+    pub(crate) fn live(&self) -> LiveSession {
+        LiveSession {
+            id: self.session_id,
+            user_id: self.user_id,
+            created_at: start(),
+            methods: vec![AuthenticationMethod::Password],
+        }
+    }
+
+    /// `action`, done in this session.
+    pub(crate) fn event(&self, action: AuditAction, seconds: i64) -> SessionEvent {
+        SessionEvent { event: event(action, after(seconds)), session_id: self.session_id }
+    }
+
     pub(crate) fn rotation(&self, generation: u32, seconds: i64) -> Rotation {
         Rotation {
             session_id: self.session_id,
             secret_hash: self.secret_hash,
             generation: Generation::from_number(generation),
-            now: start() + SignedDuration::from_secs(seconds),
+            at: live_at(seconds),
             grace: SignedDuration::from_secs(10),
         }
     }
 }
 
+/// A refresh token of the form of the replaced service's.
+pub(crate) fn foreign_token(seed: char) -> ForeignToken {
+    ForeignToken::parse(&(seed.to_string().repeat(85) + "A")).unwrap()
+}
+
+pub(crate) fn in_its_place(token: &ForeignToken) -> RefreshToken {
+    RefreshTokenKeys::derive(&server_secret()).in_place_of(token)
+}
+
+/// Exchanges a refresh token of the replaced service, so many seconds after [`start`].
+pub(crate) async fn exchange(
+    store: &dyn Store,
+    token: &ForeignToken,
+    seconds: i64,
+    most: Option<u32>,
+) -> ExchangeOutcome {
+    let in_its_place = in_its_place(token);
+    let session = NewSession {
+        id: in_its_place.session_id,
+        secret_hash: RefreshTokenKeys::derive(&server_secret()).hash(&in_its_place.secret),
+        created_at: after(seconds),
+        ..session()
+    };
+    let grace = SignedDuration::from_secs(10);
+    let exchange = Exchange { token_hash: token.hash(), session, grace, most };
+    let exchanged = event(AuditAction::RefreshTokenExchanged, after(seconds));
+    let reused = event(AuditAction::RefreshTokenReused, after(seconds));
+    store.exchange_token(exchange, exchanged, reused).await.unwrap()
+}
+
+pub(crate) const KEY_RULES: KeyRules = KeyRules {
+    token_lifetime: SignedDuration::from_mins(30),
+    jwks_max_age: SignedDuration::from_mins(5),
+    rotate_after: None,
+};
+
+/// How long a session lasts without being refreshed.
+pub(crate) const SESSION_IDLE: SignedDuration = SignedDuration::from_hours(24 * 20);
+
 /// The rules on a store, by a clock that the test moves.
 pub(crate) async fn ostiary(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Ostiary {
-    let shared = SharedSecret::parse("a shared secret of at least 32 bytes", false).unwrap();
-    let keys =
-        Keys::open(&SigningMethod::Hs256(shared), &server_secret(), &*store, clock.now()).await.unwrap();
+    let algorithm = SigningAlgorithm::Hs256;
+    let shared = SharedSecret::parse("a shared secret of at least 32 bytes", algorithm, false).unwrap();
+    let method = SigningMethod::Shared(algorithm, shared);
+    let keys = Keys::open(&method, &server_secret(), &*store, KEY_RULES, false, clock.now()).await.unwrap();
     Ostiary {
         store,
         clock,
@@ -128,11 +221,17 @@ pub(crate) async fn ostiary(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> O
         }),
         keys,
         refresh_tokens: RefreshTokenKeys::derive(&server_secret()),
+        service_credentials: ServiceCredentialKeys::derive(&server_secret()),
+        node: NodeId::new(start()),
         contacts: rules(),
         policy: Policy {
             access_token_lifetime: SignedDuration::from_mins(30),
             session_lifetime: SignedDuration::from_hours(24 * 30),
+            session_idle: Some(SESSION_IDLE),
+            max_sessions: None,
             refresh_grace: SignedDuration::from_secs(10),
+            token_parties: TokenParties { issuer: None, audience: None },
+            token_groups: false,
             registration_groups: vec!["customer".to_owned()],
             password: PasswordPolicy { min_chars: 8, min_score: 0 },
         },
