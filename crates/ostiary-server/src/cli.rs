@@ -9,11 +9,14 @@ use crate::config::{
     load::{self, Environment, LoadError, Loaded},
 };
 
+mod audit;
 mod doctor;
+mod keys;
 mod migrate;
 mod openapi;
 mod paint;
 mod serve;
+mod service;
 
 /// Ostiary, a self-hosted authentication server.
 #[derive(Debug, Parser)]
@@ -33,6 +36,14 @@ enum Action {
     Openapi,
     /// Say what the settings and the store amount to, without secrets
     Doctor,
+    /// List, rotate and retire the keys that sign access tokens
+    #[command(subcommand)]
+    Keys(keys::KeysAction),
+    /// Make, list and withdraw the credentials by which services ask about tokens
+    #[command(subcommand)]
+    Service(service::ServiceAction),
+    /// Print the audit trail: what has happened to accounts, sessions, keys and credentials
+    Audit(audit::AuditArgs),
 }
 
 /// The settings are wrong; the BSD and GNU convention for wrong usage.
@@ -59,6 +70,9 @@ pub fn run(arguments: &[OsString], environment: &Environment) -> ExitCode {
         Action::Migrate => migrate::run(&settings, no_color),
         Action::Openapi => openapi::run(),
         Action::Doctor => doctor::run(&settings, no_color),
+        Action::Keys(action) => keys::run(action, &settings, no_color),
+        Action::Service(action) => service::run(action, &settings, no_color),
+        Action::Audit(arguments) => audit::run(&arguments, &settings, no_color),
     }
 }
 

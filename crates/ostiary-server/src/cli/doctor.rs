@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use ostiary_core::password::PasswordScheme;
+use ostiary_core::{keys::SigningMethod, password::PasswordScheme};
 use ostiary_store::{
     postgres::{self, PostgresReport, PostgresSettings},
     sqlite,
@@ -64,8 +64,15 @@ fn examine(settings: &Settings) -> Vec<Finding> {
 
 fn tokens(settings: &Settings) -> Result<String, String> {
     settings.signing_method().map(|method| match method {
-        ostiary_core::keys::SigningMethod::Hs256(_) => "HS256, with JWT_SECRET_KEY (set)".to_owned(),
-        ostiary_core::keys::SigningMethod::EdDsa => "EdDSA, with a key in the database".to_owned(),
+        SigningMethod::Shared(algorithm, _) => format!("{algorithm}, with JWT_SECRET_KEY (set)"),
+        SigningMethod::KeyPair { algorithm, before: None } => {
+            format!("{algorithm}, with a key in the database")
+        }
+        SigningMethod::KeyPair { algorithm, before: Some(_) } => {
+            format!(
+                "{algorithm}, with a key in the database; tokens signed with JWT_SECRET_KEY (set) verify too"
+            )
+        }
     })
 }
 

@@ -2,7 +2,12 @@
 
 #![expect(clippy::print_stderr, reason = "printing is what a command is for")]
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use jiff::Timestamp;
 
 /// ANSI styles, or none.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +47,28 @@ pub(super) fn fact(paint: Paint, name: &str, value: &str) {
 
 /// A line on the standard output; nobody may be reading it any more.
 pub(super) fn line(text: &str) {
-    let _closed = writeln!(io::stdout(), "{text}");
+    let _closed = try_line(text);
+}
+
+/// A line on the standard output, for whoever wants to know whether it is read.
+pub(super) fn try_line(text: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
+}
+
+/// How a command ends that has said all it has to say, unless it failed.
+pub(super) fn exit_code(done: anyhow::Result<()>, no_color: bool) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            failure(no_color, &format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A time without fractions of a second.
+pub(super) fn seconds(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
 pub(super) fn note(text: &str) {

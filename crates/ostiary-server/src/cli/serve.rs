@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, process::ExitCode, time::Instant};
 
+use ostiary_core::keys::SigningAlgorithm;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -13,7 +14,7 @@ use crate::{
     api,
     app::App,
     config::{Settings, server_secret::SecretSource},
-    listener,
+    jobs, listener,
     startup::{self, Started},
     telemetry,
 };
@@ -50,6 +51,7 @@ async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::R
 
     let app = App::new(started.ostiary, settings.body_limits(), settings.request_timeout);
     let stop = CancellationToken::new();
+    jobs::start(&app, &stop);
     let serving =
         listener::serve(listener, api::router(app.clone()), settings.connection_limits(), stop.clone());
     let mut serving = std::pin::pin!(serving);
@@ -114,7 +116,8 @@ fn announce(settings: &Settings, address: SocketAddr, started: &Started, no_colo
     let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     let base = format!("http://{host}:{}", address.port());
-    let algorithm = started.ostiary.keys.algorithm();
+    let ostiary = &started.ostiary;
+    let algorithm = ostiary.keys.algorithm(ostiary.clock.now()).map_or("none", SigningAlgorithm::as_str);
     let took = start.elapsed().as_millis();
     if settings.log_format.is_text() {
         let paint = Paint::for_stderr(no_color);
@@ -125,7 +128,7 @@ fn announce(settings: &Settings, address: SocketAddr, started: &Started, no_colo
         paint::fact(paint, "Service", &format!("{base}/api/v1/auth"));
         paint::fact(paint, "Docs", &format!("{base}/docs, {base}/redoc"));
         paint::fact(paint, "Data", &started.database);
-        paint::fact(paint, "Tokens", &tokens(&algorithm, &base));
+        paint::fact(paint, "Tokens", &tokens(algorithm, &base));
         paint::fact(paint, "Secret", &describe(&started.secret));
         paint::note("Stop it with Ctrl-C.");
     } else {
@@ -145,9 +148,10 @@ fn announce(settings: &Settings, address: SocketAddr, started: &Started, no_colo
 }
 
 fn tokens(algorithm: &str, base: &str) -> String {
-    match algorithm {
-        "HS256" => "HS256, with JWT_SECRET_KEY".to_owned(),
-        other => format!("{other}, public keys at {base}/.well-known/jwks.json"),
+    if algorithm.starts_with("HS") {
+        format!("{algorithm}, with JWT_SECRET_KEY")
+    } else {
+        format!("{algorithm}, public keys at {base}/.well-known/jwks.json")
     }
 }
 
