@@ -14,12 +14,19 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{app::App, docs, middleware, problem::Problem};
 
+mod conditional;
 mod health;
+mod introspect;
 mod jwks;
 mod login;
+mod logout;
+mod me;
+mod password;
 mod refresh;
 mod register;
+mod revocations;
 mod schemas;
+mod sessions;
 
 /// The router of the whole server.
 pub fn router(app: App) -> Router {
@@ -44,6 +51,14 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(login::login))
         .routes(routes!(refresh::refresh))
         .routes(routes!(register::register))
+        .routes(routes!(me::read, me::change, me::delete))
+        .routes(routes!(password::change))
+        .routes(routes!(logout::logout))
+        .routes(routes!(logout::logout_all))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::end))
+        .routes(routes!(introspect::introspect))
+        .routes(routes!(revocations::revocations))
         .routes(routes!(jwks::jwks))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))

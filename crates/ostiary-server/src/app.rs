@@ -43,6 +43,12 @@ impl App {
         Self(Arc::new(Parts { ostiary, body_limits, request_timeout, draining: AtomicBool::new(false) }))
     }
 
+    /// Whether the server is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
     /// Lets `/readyz` fail from now on.
     pub fn start_draining(&self) {
         self.0.draining.store(true, Ordering::Relaxed);

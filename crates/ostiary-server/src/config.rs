@@ -12,7 +12,8 @@ use jiff::SignedDuration;
 use ostiary_core::{
     contact::Region,
     hasher::HasherSettings,
-    keys::{SharedSecret, SigningMethod},
+    jwt::TokenParties,
+    keys::{KeyRules, SharedSecret, SigningAlgorithm, SigningMethod},
     password::PasswordScheme,
     policy::{PasswordPolicy, Policy},
 };
@@ -58,9 +59,34 @@ pub enum JwtAlgorithm {
     /// HMAC-SHA-256 with `JWT_SECRET_KEY`.
     #[value(name = "HS256", alias = "hs256")]
     Hs256,
+    /// HMAC-SHA-384 with `JWT_SECRET_KEY`.
+    #[value(name = "HS384", alias = "hs384")]
+    Hs384,
+    /// HMAC-SHA-512 with `JWT_SECRET_KEY`.
+    #[value(name = "HS512", alias = "hs512")]
+    Hs512,
     /// Ed25519 with a key that the store keeps.
     #[value(name = "EdDSA", alias = "eddsa")]
     EdDsa,
+    /// ECDSA on P-256 with a key that the store keeps.
+    #[value(name = "ES256", alias = "es256")]
+    Es256,
+    /// RSA of 2048 bits with a key that the store keeps.
+    #[value(name = "RS256", alias = "rs256")]
+    Rs256,
+}
+
+impl From<JwtAlgorithm> for SigningAlgorithm {
+    fn from(algorithm: JwtAlgorithm) -> Self {
+        match algorithm {
+            JwtAlgorithm::Hs256 => Self::Hs256,
+            JwtAlgorithm::Hs384 => Self::Hs384,
+            JwtAlgorithm::Hs512 => Self::Hs512,
+            JwtAlgorithm::EdDsa => Self::EdDsa,
+            JwtAlgorithm::Es256 => Self::Es256,
+            JwtAlgorithm::Rs256 => Self::Rs256,
+        }
+    }
 }
 
 /// How new passwords are hashed.
@@ -75,6 +101,9 @@ pub enum PasswordSchemeName {
 /// Everything that an operator can set.
 #[derive(Debug, Clone, Args)]
 pub struct Settings {
+    /// Address under which clients reach this server, with its scheme (https); the claim `iss` of tokens
+    #[arg(long, env = "PUBLIC_URL", help_heading = "Service", value_name = "URL", value_parser = parse_public_url)]
+    pub public_url: Option<String>,
     /// Address to listen on
     #[arg(long, env = "HOST", default_value = "0.0.0.0", help_heading = "Service", value_name = "ADDRESS")]
     pub host: IpAddr,
@@ -107,17 +136,34 @@ pub struct Settings {
     /// File of the server's secret, readable by its owner alone [default: secret.key in the data directory]
     #[arg(long, env = "SECRET_KEY_FILE", help_heading = "Secrets and tokens", value_name = "FILE")]
     pub secret_key_file: Option<PathBuf>,
-    /// Secret shared with the services that verify access tokens; at least 32 characters
+    /// Secret shared with the services that verify access tokens; at least 32 characters (HS384: 48, HS512: 64)
     #[arg(long, env = "JWT_SECRET_KEY", help_heading = "Secrets and tokens", value_name = "SECRET")]
     pub jwt_secret_key: Option<SecretText>,
     /// Algorithm of access tokens [default: HS256 with JWT_SECRET_KEY, EdDSA without]
     #[arg(long, env = "JWT_ALGORITHM", help_heading = "Secrets and tokens", value_name = "ALGORITHM")]
     pub jwt_algorithm: Option<JwtAlgorithm>,
-    /// Accept a JWT_SECRET_KEY under 32 characters, which can be found by trying
+    /// Accept a JWT_SECRET_KEY that is shorter than that, which can be found by trying
     #[arg(long, env = "ALLOW_SHORT_JWT_SECRET", default_value = "false", default_missing_value = "true",
           num_args = 0..=1, require_equals = true, value_parser = BoolishValueParser::new(),
           help_heading = "Secrets and tokens", value_name = "BOOL")]
     pub allow_short_jwt_secret: bool,
+    /// How long a signing key is used before the next one takes its place, in days; 0 for as long as nobody rotates it
+    #[arg(long, env = "KEY_ROTATION_DAYS", default_value_t = 90, help_heading = "Secrets and tokens",
+          value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=3_650))]
+    pub key_rotation_days: u32,
+    /// How long verifiers may keep the key set, in seconds; a new key is published so long before it signs
+    #[arg(long, env = "JWKS_MAX_AGE", default_value_t = 300, help_heading = "Secrets and tokens",
+          value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub jwks_max_age: u32,
+    /// Whom access tokens are for: the claim `aud`. Verifiers that are not told of it refuse such tokens
+    #[arg(long, env = "JWT_AUDIENCE", help_heading = "Secrets and tokens", value_name = "AUDIENCE",
+          value_parser = parse_audience)]
+    pub jwt_audience: Option<String>,
+    /// Put the names of the user's groups into access tokens
+    #[arg(long, env = "ACCESS_TOKEN_GROUPS", default_value = "false", default_missing_value = "true",
+          num_args = 0..=1, require_equals = true, value_parser = BoolishValueParser::new(),
+          help_heading = "Secrets and tokens", value_name = "BOOL")]
+    pub access_token_groups: bool,
     /// Life of an access token, in minutes
     #[arg(long, env = "ACCESS_TOKEN_EXPIRE_MINUTES", default_value_t = 30, help_heading = "Secrets and tokens",
           value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=525_600))]
@@ -126,6 +172,15 @@ pub struct Settings {
     #[arg(long, env = "REFRESH_TOKEN_EXPIRE_DAYS", default_value_t = 30, help_heading = "Secrets and tokens",
           value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub refresh_token_expire_days: u32,
+    /// Life of a session that is not refreshed, in minutes; 0 for as long as any
+    #[arg(long, env = "SESSION_IDLE_MINUTES", default_value_t = 0, help_heading = "Secrets and tokens",
+          value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(0..=5_256_000))]
+    pub session_idle_minutes: u32,
+    /// Sessions that a user may have at a time; a new one ends the one that was refreshed the longest ago. 0 for any
+    /// number
+    #[arg(long, env = "MAX_SESSIONS_PER_USER", default_value_t = 100, help_heading = "Secrets and tokens",
+          value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub max_sessions_per_user: u32,
     /// How long a spent refresh token still gets the same successor, in seconds
     #[arg(long, env = "REFRESH_GRACE_SECONDS", default_value_t = 10, help_heading = "Secrets and tokens",
           value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=60))]
@@ -217,12 +272,35 @@ pub struct RedisArgs {
     pub redis_db: u16,
 }
 
+/// A setting of which 0 means none.
+fn unless_zero(number: u32) -> Option<u32> {
+    (number > 0).then_some(number)
+}
+
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     if !(0.01..=86_400.0).contains(&seconds) {
         return Err("not between 0.01 and 86400 seconds".to_owned());
     }
     Ok(Duration::from_secs_f64(seconds))
+}
+
+/// An address as the claim `iss` has it, without a slash at its end.
+fn parse_public_url(text: &str) -> Result<String, String> {
+    let url: http::Uri = text.trim().parse().map_err(|_| "not an address".to_owned())?;
+    let is_web = matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some();
+    if !is_web || url.query().is_some() || text.contains(['#', '@']) {
+        return Err("not an address such as https://auth.example.com".to_owned());
+    }
+    Ok(text.trim().trim_end_matches('/').to_owned())
+}
+
+fn parse_audience(text: &str) -> Result<String, String> {
+    let audience = text.trim();
+    if audience.is_empty() || audience.chars().any(char::is_control) || audience.len() > 256 {
+        return Err("an audience is a text of at most 256 printable characters".to_owned());
+    }
+    Ok(audience.to_owned())
 }
 
 fn parse_group(text: &str) -> Result<String, String> {
@@ -241,10 +319,6 @@ impl Settings {
         if let Err(problem) = self.signing_method() {
             problems.push(problem);
         }
-        // Under EdDSA it signs nothing, but the server's secret may be derived from it.
-        if let (Some(JwtAlgorithm::EdDsa), Some(Err(problem))) = (self.jwt_algorithm, self.shared_secret()) {
-            problems.push(problem);
-        }
         if self.secret_key.is_some() && self.secret_key_file.is_some() {
             problems.push("SECRET_KEY and SECRET_KEY_FILE are both set: leave one of them out".to_owned());
         }
@@ -261,23 +335,39 @@ impl Settings {
     /// If the settings contradict each other; the text says what to do.
     pub fn signing_method(&self) -> Result<SigningMethod, String> {
         let default = if self.jwt_secret_key.is_some() { JwtAlgorithm::Hs256 } else { JwtAlgorithm::EdDsa };
-        match (self.jwt_algorithm.unwrap_or(default), self.shared_secret()) {
-            (JwtAlgorithm::EdDsa, _) => Ok(SigningMethod::EdDsa),
-            (JwtAlgorithm::Hs256, None) => {
-                Err("JWT_ALGORITHM is HS256, which needs JWT_SECRET_KEY: set it, or use EdDSA".to_owned())
-            }
-            (JwtAlgorithm::Hs256, Some(secret)) => Ok(SigningMethod::Hs256(secret?)),
+        let algorithm = SigningAlgorithm::from(self.jwt_algorithm.unwrap_or(default));
+        if !algorithm.is_shared() {
+            // It signs nothing, but its earlier tokens verify, and the server's secret may be derived from it.
+            let before = self.shared_secret(SigningAlgorithm::Hs256).transpose()?;
+            return Ok(SigningMethod::KeyPair { algorithm, before });
+        }
+        match self.shared_secret(algorithm) {
+            Some(secret) => Ok(SigningMethod::Shared(algorithm, secret?)),
+            None => Err(format!(
+                "JWT_ALGORITHM is {algorithm}, which needs JWT_SECRET_KEY: set it, or use EdDSA, ES256 or RS256"
+            )),
         }
     }
 
-    fn shared_secret(&self) -> Option<Result<SharedSecret, String>> {
+    fn shared_secret(&self, algorithm: SigningAlgorithm) -> Option<Result<SharedSecret, String>> {
         let text = self.jwt_secret_key.as_ref()?;
-        Some(SharedSecret::parse(text.expose(), self.allow_short_jwt_secret).map_err(|error| {
+        Some(SharedSecret::parse(text.expose(), algorithm, self.allow_short_jwt_secret).map_err(|error| {
             format!(
                 "JWT_SECRET_KEY cannot be used: {error}. Make one with `openssl rand -hex 32`; if the \
                  verifiers cannot change theirs now, set ALLOW_SHORT_JWT_SECRET=true"
             )
         }))
+    }
+
+    /// What the operator decided about signing keys.
+    #[must_use]
+    pub fn key_rules(&self) -> KeyRules {
+        KeyRules {
+            token_lifetime: self.policy().access_token_lifetime,
+            jwks_max_age: SignedDuration::from_secs(i64::from(self.jwks_max_age)),
+            rotate_after: unless_zero(self.key_rotation_days)
+                .map(|days| SignedDuration::from_hours(24 * i64::from(days))),
+        }
     }
 
     /// What the operator decided for the rules.
@@ -286,6 +376,14 @@ impl Settings {
         Policy {
             access_token_lifetime: SignedDuration::from_mins(i64::from(self.access_token_expire_minutes)),
             session_lifetime: SignedDuration::from_hours(24 * i64::from(self.refresh_token_expire_days)),
+            session_idle: unless_zero(self.session_idle_minutes)
+                .map(|minutes| SignedDuration::from_mins(i64::from(minutes))),
+            max_sessions: unless_zero(self.max_sessions_per_user),
+            token_parties: TokenParties {
+                issuer: self.public_url.clone(),
+                audience: self.jwt_audience.clone(),
+            },
+            token_groups: self.access_token_groups,
             refresh_grace: SignedDuration::from_secs(i64::from(self.refresh_grace_seconds)),
             registration_groups: self.registration_groups.clone(),
             password: PasswordPolicy {

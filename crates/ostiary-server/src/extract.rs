@@ -7,9 +7,15 @@ use axum::{
     extract::{ConnectInfo, FromRequest, FromRequestParts, Request},
     http::{HeaderMap, header, request::Parts},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use ostiary_core::audit::{Client, UserAgent};
+use ostiary_core::{
+    access::Caller,
+    audit::{Client, UserAgent},
+    service::ServiceName,
+    store::StoreError,
+};
 
 use crate::{
     app::{App, BodyLimits},
@@ -107,4 +113,77 @@ impl<S: Sync> FromRequestParts<S> for RequestClient {
             user_agent: user_agent.and_then(UserAgent::parse),
         }))
     }
+}
+
+/// The user whose request it is, by the access token in `Authorization: Bearer`.
+#[derive(Debug)]
+pub struct Authenticated(pub Caller);
+
+impl FromRequestParts<App> for Authenticated {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        match authorization(&parts.headers) {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                Ok(Self(app.ostiary.authenticate(token).await?))
+            }
+            _ => Err(Problem::NotAuthenticated),
+        }
+    }
+}
+
+/// The service whose request it is, by its credential in `Authorization`: as the password of Basic, with its name
+/// as the user, or as a bearer token.
+#[derive(Debug)]
+pub struct AuthenticatedService(pub ServiceName);
+
+impl FromRequestParts<App> for AuthenticatedService {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        if authorization(&parts.headers).is_none() {
+            return Err(Problem::ServiceNotAuthenticated);
+        }
+        let service = service_of(app, &parts.headers, None).await?;
+        service.map(Self).ok_or(Problem::InvalidServiceCredential)
+    }
+}
+
+/// The service whose credential is in the headers, or else in the body, with the name that it gives itself.
+///
+/// # Errors
+/// If the store fails.
+pub async fn service_of(
+    app: &App,
+    headers: &HeaderMap,
+    in_body: Option<(Option<&str>, &str)>,
+) -> Result<Option<ServiceName>, StoreError> {
+    let ostiary = &app.ostiary;
+    match authorization(headers) {
+        Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => {
+            ostiary.authenticate_service(credential, None).await
+        }
+        Some((scheme, encoded)) if scheme.eq_ignore_ascii_case("basic") => {
+            let decoded =
+                BASE64_STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            match decoded.as_deref().and_then(|text| text.split_once(':')) {
+                Some((name, credential)) => ostiary.authenticate_service(credential, Some(name)).await,
+                None => Ok(None),
+            }
+        }
+        Some(_) => Ok(None),
+        None => match in_body {
+            Some((name, credential)) => ostiary.authenticate_service(credential, name).await,
+            None => Ok(None),
+        },
+    }
+}
+
+/// The scheme and the credentials of the one header `Authorization`; of several nobody knows which counts.
+fn authorization(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
+    let credentials = credentials.trim();
+    (!credentials.is_empty()).then_some((scheme, credentials))
 }

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod docs;
 pub mod extract;
+pub mod jobs;
 pub mod listener;
 pub mod middleware;
 pub mod oauth_form;

@@ -11,12 +11,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ostiary_core::{
-    account::RegisterError, contact::ContactKind, hasher::HasherError, login::LoginError,
-    session::RefreshError, store::StoreError,
+    access::AccessError, account::RegisterError, contact::ContactKind, hasher::HasherError,
+    login::LoginError, self_service::SelfServiceError, session::RefreshError, store::StoreError,
 };
 use serde_json::{Value, json};
 
 use crate::{oauth_form::OAuthFormFault, validation::FieldError};
+
+/// How a service is asked for its credential.
+const SERVICE_CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"ostiary\"");
 
 /// A request that failed.
 #[derive(Debug)]
@@ -37,6 +40,16 @@ pub enum Problem {
     InvalidCredentials,
     /// The refresh token is not good.
     InvalidRefreshToken,
+    /// There is no access token.
+    NotAuthenticated,
+    /// The access token is not good.
+    InvalidAccessToken,
+    /// There is no credential of a service.
+    ServiceNotAuthenticated,
+    /// The credential is no service's.
+    InvalidServiceCredential,
+    /// The current password, which was asked for once more, is wrong.
+    WrongPassword,
     /// There is nothing at this path.
     NotFound,
     /// There is something at this path, but not for this method.
@@ -86,10 +99,15 @@ impl Problem {
             | Self::ContactTaken(_)
             | Self::GroupNotFound(_)
             | Self::DirectoryRefused(_)
+            | Self::WrongPassword
             | Self::BodyIncomplete
             | Self::OAuth { error: OAuthError::InvalidRequest, .. } => StatusCode::BAD_REQUEST,
             Self::InvalidCredentials
             | Self::InvalidRefreshToken
+            | Self::NotAuthenticated
+            | Self::InvalidAccessToken
+            | Self::ServiceNotAuthenticated
+            | Self::InvalidServiceCredential
             | Self::OAuth { error: OAuthError::InvalidClient, .. } => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -111,6 +129,11 @@ impl Problem {
             Self::FunctionMissing(signature) => format!("The database has no function {signature}").into(),
             Self::InvalidCredentials => "Invalid credentials".into(),
             Self::InvalidRefreshToken => "Invalid refresh token".into(),
+            Self::NotAuthenticated | Self::ServiceNotAuthenticated => "Not authenticated".into(),
+            Self::InvalidAccessToken | Self::InvalidServiceCredential => {
+                "Could not validate credentials".into()
+            }
+            Self::WrongPassword => "Invalid password".into(),
             Self::NotFound => "Not Found".into(),
             Self::MethodNotAllowed => "Method Not Allowed".into(),
             Self::BodyTimeout => "Request Timeout".into(),
@@ -140,9 +163,13 @@ impl IntoResponse for Problem {
             Self::Unavailable(after) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
             }
-            Self::OAuth { error: OAuthError::InvalidClient, .. } => {
-                let challenge = HeaderValue::from_static(r#"Basic realm="ostiary""#);
-                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            Self::NotAuthenticated | Self::InvalidAccessToken => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::ServiceNotAuthenticated
+            | Self::InvalidServiceCredential
+            | Self::OAuth { error: OAuthError::InvalidClient, .. } => {
+                headers.insert(header::WWW_AUTHENTICATE, SERVICE_CHALLENGE);
             }
             // What is left of the body would be taken for the next request.
             Self::BodyTimeout | Self::BodyTooLarge | Self::BodyIncomplete => {
@@ -221,6 +248,31 @@ impl From<RegisterError> for Problem {
             RegisterError::Refused(message) => Self::DirectoryRefused(message),
             RegisterError::Hasher(error) => error.into(),
             RegisterError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::BadToken => Self::InvalidAccessToken,
+            AccessError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SelfServiceError> for Problem {
+    fn from(error: SelfServiceError) -> Self {
+        match error {
+            // The account went while the request was under way, and its tokens with it.
+            SelfServiceError::NoSuchUser => Self::InvalidAccessToken,
+            SelfServiceError::WrongPassword => Self::WrongPassword,
+            SelfServiceError::Profile(refusal) => {
+                Self::Validation(vec![FieldError::of_member("profile", refusal.into())])
+            }
+            SelfServiceError::Busy => Self::Unavailable(Duration::from_secs(1)),
+            SelfServiceError::Hasher(error) => error.into(),
+            SelfServiceError::Store(error) => error.into(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From settings to a server that can serve.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use ostiary_core::{
@@ -8,10 +8,12 @@ use ostiary_core::{
     clock::{Clock, SystemClock},
     contact::ContactRules,
     hasher::Hasher,
+    id::{NodeId, UserId},
     keys::{Keys, KeysError},
     password::PasswordScheme,
     refresh_token::RefreshTokenKeys,
-    secret::SecretFingerprint,
+    secret::{SecretFingerprint, ServerSecret},
+    service::ServiceCredentialKeys,
     store::{Store, StoreError},
 };
 use ostiary_store::{
@@ -56,6 +58,15 @@ pub enum StartError {
          auth.signing_keys"
     )]
     SecretDiffers(String),
+    /// The directory of accounts cannot say which groups a user is in.
+    #[error(
+        "ACCESS_TOKEN_GROUPS needs the function {0} in the database, which docs/adopting.md describes: make it, or \
+         leave the setting out"
+    )]
+    GroupsUnknown(&'static str),
+    /// There is no database to look after.
+    #[error("there is no database at {}: set DATA_DIR or DATABASE_URL as for the server, or start it once", .0.display())]
+    NoDatabase(PathBuf),
     /// The settings contradict each other; the command line has said so before.
     #[error("{0}")]
     Settings(String),
@@ -128,21 +139,35 @@ async fn start_by(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Result<
         return Err(StartError::SecretDiffers(description));
     }
     // Keys that were sealed under another secret do not open, and that one stays remembered.
-    let keys = Keys::open(&method, &secret, &*store, clock.now()).await?;
+    let rules = settings.key_rules();
+    let keys = Keys::open(&method, &secret, &*store, rules, known.is_some(), clock.now()).await?;
     if known != Some(fingerprint) {
         remember(&*store, known, fingerprint, clock.now(), &description).await?;
     }
     store.ensure_groups(&settings.registration_groups, clock.now()).await?;
+    if settings.access_token_groups {
+        can_read_groups(&*store, clock.now()).await?;
+    }
     let ostiary = Ostiary {
+        node: NodeId::new(clock.now()),
         store,
         clock,
         hasher: Hasher::start(settings.hasher(password_scheme)),
         keys,
         refresh_tokens: RefreshTokenKeys::derive(&secret),
+        service_credentials: ServiceCredentialKeys::derive(&secret),
         contacts: ContactRules::new(settings.default_region),
         policy: settings.policy(),
     };
     Ok(Started { ostiary, secret: source, database: description })
+}
+
+/// Whether the groups of users can be read, found out by those of a user who is not there.
+async fn can_read_groups(store: &dyn Store, now: Timestamp) -> Result<(), StartError> {
+    match store.find_account(UserId::new(now)).await {
+        Err(StoreError::FunctionMissing(signature)) => Err(StartError::GroupsUnknown(signature)),
+        found => Ok(found.map(drop)?),
+    }
 }
 
 /// Opens the store that the settings name, and brings its schema up to date.
@@ -205,4 +230,43 @@ async fn remember(
         return Err(StartError::SecretDiffers(database.to_owned()));
     }
     Ok(())
+}
+
+/// Opens a store that is there, for commands that need no keys, and says by which clock it goes.
+///
+/// # Errors
+/// As [`start`]; or if there is no database.
+pub async fn open_existing(settings: &Settings) -> Result<(Arc<dyn Store>, Arc<dyn Clock>), StartError> {
+    must_exist(settings)?;
+    open(settings).await.map(|opened| (opened.store, opened.clock))
+}
+
+/// Opens a store that is there, for a command that makes something under the secret that it is used with.
+///
+/// # Errors
+/// As [`start`]; or if there is no database.
+pub async fn open_with_secret(
+    settings: &Settings,
+) -> Result<(Arc<dyn Store>, Arc<dyn Clock>, ServerSecret), StartError> {
+    must_exist(settings)?;
+    let opened = open(settings).await?;
+    let known = opened.store.secret_fingerprint().await?;
+    match server_secret::find(settings)? {
+        Some((secret, _)) if known.is_none_or(|known| known == secret.fingerprint()) => {
+            Ok((opened.store, opened.clock, secret))
+        }
+        Some(_) => Err(StartError::SecretDiffers(opened.description)),
+        None => Err(StartError::SecretMissing(opened.description)),
+    }
+}
+
+/// A command that looks after a database is not to make one in whatever directory it was called.
+///
+/// # Errors
+/// If the settings name an embedded database that is not there.
+pub fn must_exist(settings: &Settings) -> Result<(), StartError> {
+    match settings.database().map_err(StartError::Settings)? {
+        DatabaseSettings::Sqlite(path) if !path.exists() => Err(StartError::NoDatabase(path)),
+        DatabaseSettings::Sqlite(_) | DatabaseSettings::Postgres(_) => Ok(()),
+    }
 }

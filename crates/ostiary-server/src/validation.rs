@@ -51,6 +51,25 @@ impl fmt::Debug for FieldError {
     }
 }
 
+impl FieldError {
+    /// What is wrong with a member of the body, without repeating it.
+    #[must_use]
+    pub fn of_member(name: &str, fault: Fault) -> Self {
+        Self::at(vec!["body".into(), name.into()], fault)
+    }
+
+    /// What is wrong with a parameter of the query, or with all of it, without repeating it.
+    #[must_use]
+    pub fn of_query(name: Option<&str>, fault: Fault) -> Self {
+        let place = [Some("query"), name].into_iter().flatten().map(Value::from);
+        Self::at(place.collect(), fault)
+    }
+
+    fn at(loc: Vec<Value>, fault: Fault) -> Self {
+        Self { kind: fault.kind, loc, msg: fault.msg, input: None, ctx: fault.ctx }
+    }
+}
+
 /// The members of a JSON object, and the errors found in them so far.
 pub struct Form {
     members: Map<String, Value>,
@@ -228,18 +247,12 @@ impl Form {
 
     fn push(&mut self, place: Vec<Value>, fault: Fault, input: Option<Value>) {
         let loc = [vec!["body".into()], place].concat();
-        self.errors.push(FieldError { kind: fault.kind, loc, msg: fault.msg, input, ctx: fault.ctx });
+        self.errors.push(FieldError { input, ..FieldError::at(loc, fault) });
     }
 }
 
 fn whole_body(fault: Fault, input: Value) -> FieldError {
-    FieldError {
-        kind: fault.kind,
-        loc: vec!["body".into()],
-        msg: fault.msg,
-        input: Some(input),
-        ctx: fault.ctx,
-    }
+    FieldError { input: Some(input), ..FieldError::at(vec!["body".into()], fault) }
 }
 
 fn syntax_error(body: &[u8], error: &serde_json::Error) -> FieldError {

@@ -1,6 +1,6 @@
 //! `GET /livez` and `GET /readyz`: what an orchestrator asks.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use axum::{Json, extract::State};
 use ostiary_core::store::Store;
@@ -39,11 +39,12 @@ pub(super) async fn livez() -> Json<Health> {
     tag = "operations",
     responses(
         (status = 200, description = "It serves", body = Health),
-        (status = 503, description = "Its store is away, or it is stopping", body = ErrorResponse),
+        (status = 503, description = "Its store is away, no key signs, or it is stopping", body = ErrorResponse),
     )
 )]
 pub(super) async fn readyz(State(app): State<App>) -> Result<Json<Health>, Problem> {
-    if app.draining.load(Ordering::Relaxed) {
+    let has_key = app.ostiary.keys.algorithm(app.ostiary.clock.now()).is_some();
+    if app.is_draining() || !has_key {
         return Err(Problem::Unavailable(STORE_TIMEOUT));
     }
     let store: &dyn Store = &*app.ostiary.store;

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use ostiary_core::{
     Ostiary,
-    account::{PasswordRefusal, Registration},
+    account::{PasswordRefusal, Registration, words_about},
     contact::{Contact, ContactError},
 };
 use utoipa::ToSchema;
@@ -71,10 +71,13 @@ impl RegisterRequest {
         let contacts: Vec<Contact> = [second_login, phone, email].into_iter().flatten().collect();
 
         let password = match form.required_text("password", &Text::ANY) {
-            Some(text) => match ostiary.accept_password(&text, words_about(&contacts)).await? {
-                Ok(password) => Some(password),
-                Err(refusal) => form.refuse("password", refusal.into()),
-            },
+            Some(text) => {
+                let spellings = contacts.iter().map(|contact| (contact.typed(), contact.canonical().value()));
+                match ostiary.accept_password(&text, words_about(spellings)).await? {
+                    Ok(password) => Some(password),
+                    Err(refusal) => form.refuse("password", refusal.into()),
+                }
+            }
             None => None,
         };
         let groups = form.required_texts("group_names");
@@ -95,15 +98,6 @@ fn contact(
         Ok(contact) => Some(contact),
         Err(error) => form.refuse(name, error.into()),
     }
-}
-
-/// What an attacker who knows the user tries first.
-fn words_about(contacts: &[Contact]) -> Vec<String> {
-    let words = contacts.iter().flat_map(|contact| {
-        let value = contact.canonical().value();
-        [contact.typed(), value, value.split('@').next().unwrap_or_default()].map(str::to_lowercase)
-    });
-    words.filter(|word| word.chars().count() > 2).collect()
 }
 
 impl From<ContactError> for Fault {

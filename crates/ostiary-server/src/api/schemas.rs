@@ -5,7 +5,10 @@ use ostiary_core::session::TokenPair;
 use serde::Serialize;
 use utoipa::{
     Modify, OpenApi, ToSchema,
-    openapi::{Info, OpenApi as Document},
+    openapi::{
+        Info, OpenApi as Document,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 
 /// The frame of the document.
@@ -14,10 +17,13 @@ use utoipa::{
     components(schemas(HTTPValidationError, ValidationError)),
     tags(
         (name = "auth", description = "Registration, login and refresh"),
+        (name = "account", description = "What users do with their own accounts"),
+        (name = "sessions", description = "Logging out, and looking after one's sessions"),
+        (name = "services", description = "What services ask about tokens"),
         (name = "keys", description = "What others verify tokens with"),
         (name = "operations", description = "Whether the server lives and serves")
     ),
-    modifiers(&Title)
+    modifiers(&Title, &Credentials)
 )]
 pub(super) struct Description;
 
@@ -28,6 +34,20 @@ impl Modify for Title {
         let mut info = Info::new("Auth Service", env!("CARGO_PKG_VERSION"));
         info.description = Some("Ostiary, a self-hosted authentication server.".to_owned());
         document.info = info;
+    }
+}
+
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, document: &mut Document) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let bearer = bearer.description(Some("The access token of a login, a registration or a refresh"));
+        let basic = HttpBuilder::new().scheme(HttpAuthScheme::Basic);
+        let basic = basic.description(Some("A service's name and its credential (`ostiary service create`)"));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("access_token", SecurityScheme::Http(bearer.build()));
+        components.add_security_scheme("service_credential", SecurityScheme::Http(basic.build()));
     }
 }
 
@@ -56,6 +76,17 @@ pub(super) struct ErrorResponse {
     /// What went wrong.
     #[schema(example = "Invalid credentials")]
     detail: String,
+}
+
+/// An error as OAuth has it (RFC 6749 §5.2).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `problem` writes")]
+pub(super) struct OAuthError {
+    /// What went wrong, for programs.
+    #[schema(example = "invalid_client")]
+    error: String,
+    /// What went wrong, for people.
+    error_description: Option<String>,
 }
 
 /// All that is wrong with a body.
