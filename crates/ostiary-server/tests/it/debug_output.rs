@@ -10,18 +10,21 @@ use ostiary_core::{
     audit::Client,
     hasher::Verdict,
     id::{SessionId, UserId},
-    keys::{KeyId, SharedSecret},
+    keys::{KeyId, SharedSecret, SigningAlgorithm},
     password::{Password, PasswordHash},
     refresh_token::{ForeignToken, Generation, RefreshToken, SessionSecret},
     secret::{Purpose, ServerSecret},
+    service::{ServiceName, ServiceSecretHash},
     session::TokenPair,
     store::{
-        AuthenticationMethod, Credentials, Exchange, KeyState, NewAccount, NewSession, Rotation,
-        StoredSigningKey,
+        AuthenticationMethod, Credentials, Exchange, LiveAt, NewAccount, NewSession, Opening, PasswordChange,
+        Rotation, StoredServiceCredential, StoredSigningKey,
     },
 };
 use ostiary_server::{
     config::SecretText,
+    extract::ClosedForm,
+    oauth_form::OAuthForm,
     problem::Problem,
     startup,
     validation::{Form, Text},
@@ -72,11 +75,14 @@ async fn no_setting_and_no_key_is_shown() {
     let server_secret = ServerSecret::parse(SECRET).unwrap();
     let stored_key = StoredSigningKey {
         id: KeyId::from_stored("key".to_owned()),
-        algorithm: "EdDSA".to_owned(),
+        algorithm: SigningAlgorithm::EdDsa,
+        generation: 1,
         public_key: Vec::new(),
         sealed_private_key: SECRET.into(),
-        state: KeyState::Active,
         created_at: Timestamp::UNIX_EPOCH,
+        activates_at: Timestamp::UNIX_EPOCH,
+        expires_at: Timestamp::UNIX_EPOCH,
+        retired_at: None,
     };
     let values: Vec<Box<dyn Debug>> = vec![
         Box::new(SecretText::from(SECRET)),
@@ -85,7 +91,7 @@ async fn no_setting_and_no_key_is_shown() {
         Box::new(by_url),
         Box::new(in_parts.database().unwrap()),
         Box::new(in_parts),
-        Box::new(SharedSecret::parse(SECRET, false).unwrap()),
+        Box::new(SharedSecret::parse(SECRET, SigningAlgorithm::Hs256, false).unwrap()),
         Box::new(server_secret.mac_key(Purpose::RefreshTokenMac)),
         Box::new(server_secret.sealing_key(Purpose::SigningKeySeal)),
         Box::new(server_secret),
@@ -119,6 +125,7 @@ async fn no_password_and_no_hash_of_one_is_shown() {
         Box::new(account),
         Box::new(Credentials { user_id: id, password_hash: Some(hash.clone()) }),
         Box::new(Verdict::RightAndReplace(hash.clone())),
+        Box::new(PasswordChange { user_id: id, seen: hash.clone(), new: hash.clone() }),
         Box::new(hash),
         Box::new(ostiary.hasher),
         Box::new(form()),
@@ -159,8 +166,20 @@ async fn no_token_and_no_secret_of_a_session_is_shown() {
         Box::new(secret),
         Box::new(secret_hash),
         Box::new(token),
-        Box::new(Rotation { session_id, secret_hash, generation, now, grace }),
-        Box::new(Exchange { token_hash: token_hash.clone(), session: session.clone(), grace }),
+        Box::new(Rotation {
+            session_id,
+            secret_hash,
+            generation,
+            at: LiveAt { now, refreshed_after: now },
+            grace,
+        }),
+        Box::new(Exchange { token_hash: token_hash.clone(), session: session.clone(), grace, most: None }),
+        Box::new(Opening {
+            user_id: UserId::new(now),
+            session: session.clone(),
+            seen: Some(PasswordHash::from_stored(SECRET.to_owned())),
+            most: None,
+        }),
         Box::new(session),
         Box::new(foreign),
         Box::new(token_hash),
@@ -192,4 +211,29 @@ fn a_secret_that_is_shown_is_found_in_every_form() {
         assert!(shows(value, &secrets), "{value:?}");
     }
     assert!(!shows(&"another", &secrets));
+}
+
+#[tokio::test]
+async fn no_credential_of_a_service_is_shown() {
+    let directory = TempDir::new().unwrap();
+    let ostiary = started(&directory).await;
+    let name = ServiceName::parse("billing").unwrap();
+    let (made, text) = ostiary.service_credentials.make(name.clone(), Timestamp::UNIX_EPOCH);
+    let hash = [0xA7; 32];
+    let stored = StoredServiceCredential {
+        id: made.id,
+        name,
+        secret_hash: ServiceSecretHash::from_bytes(hash),
+        created_at: Timestamp::UNIX_EPOCH,
+    };
+    let secrets = [SECRET.into(), text.expose().into(), hash.to_vec()];
+    let body = format!("token={SECRET}&client_secret={SECRET}");
+    let values: Vec<Box<dyn Debug>> = vec![
+        Box::new(text),
+        Box::new(stored),
+        Box::new(ostiary.service_credentials),
+        Box::new(OAuthForm::parse(body.as_bytes()).unwrap()),
+        Box::new(ClosedForm(form())),
+    ];
+    assert_hidden(&secrets, values);
 }

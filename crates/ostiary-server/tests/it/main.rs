@@ -4,9 +4,12 @@
 #![expect(clippy::print_stdout, reason = "figures that were measured")]
 
 mod adopted;
+mod bad_tokens;
 mod beside;
 mod bodies;
 mod canary;
+mod claims;
+mod closed_forms;
 mod command_line;
 mod connections;
 mod contract;
@@ -14,8 +17,15 @@ mod crash;
 mod debug_output;
 mod docs;
 mod hostile;
+mod introspection;
+mod keys;
 mod login;
+mod me;
 mod nodes;
+mod operator;
 mod outage;
+mod password;
 mod refresh;
+mod revocations;
+mod sessions;
 mod support;

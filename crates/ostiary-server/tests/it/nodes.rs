@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ostiary_harness::redis::Redis;
 use serde_json::json;
 
 use crate::support::{On, Place, Process, Server, Tokens, command, http_client, registration};
@@ -44,6 +45,45 @@ async fn a_reuse_on_one_node_ends_the_session_on_the_other() {
     let newest = Tokens::from(first.refresh(&next).await).await.refresh;
     assert_eq!(second.refresh(&stolen).await.status(), 401);
     assert_eq!(first.refresh(&newest).await.status(), 401);
+}
+
+/// What Redis has, or has lost, makes no difference: what was revoked stays so.
+#[tokio::test]
+async fn a_logout_is_seen_on_the_other_node_at_once_and_outlives_both_nodes_and_redis() {
+    let (place, redis) = (Place::new(On::Postgres), Redis::start());
+    let redis_port = redis.port().to_string();
+    let settings = place.settings();
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let settings = [&settings[..], &[("REDIS_HOST", redis.host()), ("REDIS_PORT", &redis_port)]].concat();
+    let start = || Process::start(place.path(), &settings);
+    let (first, second) = (start(), start());
+    let http = http_client();
+    let status = async |node: &Process, token: &str| {
+        http.get(node.url("/api/v1/auth/me")).bearer_auth(token).send().await.unwrap().status().as_u16()
+    };
+    let refresh = async |node: &Process, token: &str| {
+        let body = json!({ "refresh_token": token });
+        http.post(node.url("/api/v1/auth/refresh")).json(&body).send().await.unwrap().status().as_u16()
+    };
+    let body = registration("anna");
+    let registered = http.post(first.url("/api/v1/auth/register")).json(&body).send().await.unwrap();
+    let tokens = Tokens::from(registered).await;
+    assert_eq!((status(&first, &tokens.access).await, status(&second, &tokens.access).await), (200, 200));
+    let body = json!({ "refresh_token": tokens.refresh });
+    let answer = http.post(first.url("/api/v1/auth/logout")).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 204);
+    let answered = Instant::now();
+    assert_eq!(status(&second, &tokens.access).await, 401, "the first time that it is asked");
+    println!("a logout was seen on the other node {} us after its answer", answered.elapsed().as_micros());
+    assert_eq!(refresh(&second, &tokens.refresh).await, 401);
+    first.kill();
+    second.kill();
+    redis.flush();
+    for node in [start(), start()] {
+        assert_eq!(status(&node, &tokens.access).await, 401);
+        assert_eq!(refresh(&node, &tokens.refresh).await, 401);
+        node.kill();
+    }
 }
 
 /// Nodes that start at once on an empty database with one secret agree on everything.

@@ -16,16 +16,18 @@ use std::{
 
 use ostiary_core::clock::ManualClock;
 use ostiary_harness::cell::Cell;
-use ostiary_server::{api, app::App, cli, config::Settings, listener, startup};
+use ostiary_server::{api, app::App, cli, config::Settings, jobs, listener, startup};
 use reqwest::{Response, StatusCode};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+mod access;
 pub(crate) mod canary;
 mod stores;
 
+pub(crate) use access::claims;
 pub(crate) use stores::{On, Place};
 
 pub(crate) const JWT_SECRET: &str = "the secret that all of the tests share";
@@ -62,6 +64,8 @@ pub(crate) struct Server {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) http: reqwest::Client,
     pub(crate) place: Arc<Place>,
+    /// What is behind the address.
+    pub(crate) app: App,
     stop: CancellationToken,
     serving: JoinHandle<bool>,
     /// Lets the test fail at the end if a secret was logged.
@@ -91,14 +95,17 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let limits = settings.connection_limits();
-        let serving = tokio::spawn(listener::serve(listener, api::router(app), limits, stop.clone()));
-        Self { address, clock, http: http_client(), place, stop, serving, _watch: watch }
+        jobs::start(&app, &stop);
+        let router = api::router(app.clone());
+        let serving = tokio::spawn(listener::serve(listener, router, limits, stop.clone()));
+        Self { address, clock, http: http_client(), place, app, stop, serving, _watch: watch }
     }
 
     /// Stops as at a signal; says whether all requests finished, and gives the data back.
     pub(crate) async fn stop(self) -> (bool, Arc<Place>) {
+        self.app.start_draining();
         self.stop.cancel();
-        drop(self.http);
+        drop((self.http, self.app));
         (self.serving.await.unwrap(), self.place)
     }
 
