@@ -34,7 +34,7 @@ forbid_starts() {
 }
 
 # The C compiler builds SQLite and the cryptography; the tests start PostgreSQL, PgBouncer and Redis
-# themselves.
+# themselves. Python and Node.js verify tokens as other services do.
 packages=()
 has cc || packages+=(gcc libc6-dev)
 has make || packages+=(make)
@@ -42,6 +42,9 @@ has flock || packages+=(util-linux)
 has initdb /usr/lib/postgresql/*/bin || packages+=(postgresql)
 has pgbouncer /usr/sbin || packages+=(pgbouncer)
 has redis-server || packages+=(redis-server)
+python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+has node || packages+=(nodejs)
+has npm || packages+=(npm)
 if [ ${#packages[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "scripts/install.sh: installing ${packages[*]}"
