@@ -20,6 +20,7 @@ use ostiary_core::{
 use tracing_subscriber::filter::Targets;
 
 use database::DatabaseArgs;
+use values::{parse_audience, parse_group, parse_public_url, parse_seconds, unless_zero};
 
 use crate::{app::BodyLimits, listener::ConnectionLimits, telemetry::LogFormat};
 
@@ -28,6 +29,7 @@ pub mod env_file;
 mod help;
 pub mod load;
 pub mod server_secret;
+mod values;
 
 /// A value that is shown nowhere.
 #[derive(Clone)]
@@ -270,45 +272,6 @@ pub struct RedisArgs {
     /// Number of the Redis database
     #[arg(long, env = "REDIS_DB", default_value_t = 0, value_name = "NUMBER")]
     pub redis_db: u16,
-}
-
-/// A setting of which 0 means none.
-fn unless_zero(number: u32) -> Option<u32> {
-    (number > 0).then_some(number)
-}
-
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    if !(0.01..=86_400.0).contains(&seconds) {
-        return Err("not between 0.01 and 86400 seconds".to_owned());
-    }
-    Ok(Duration::from_secs_f64(seconds))
-}
-
-/// An address as the claim `iss` has it, without a slash at its end.
-fn parse_public_url(text: &str) -> Result<String, String> {
-    let url: http::Uri = text.trim().parse().map_err(|_| "not an address".to_owned())?;
-    let is_web = matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some();
-    if !is_web || url.query().is_some() || text.contains(['#', '@']) {
-        return Err("not an address such as https://auth.example.com".to_owned());
-    }
-    Ok(text.trim().trim_end_matches('/').to_owned())
-}
-
-fn parse_audience(text: &str) -> Result<String, String> {
-    let audience = text.trim();
-    if audience.is_empty() || audience.chars().any(char::is_control) || audience.len() > 256 {
-        return Err("an audience is a text of at most 256 printable characters".to_owned());
-    }
-    Ok(audience.to_owned())
-}
-
-fn parse_group(text: &str) -> Result<String, String> {
-    let name = text.trim();
-    if name.is_empty() || name.chars().any(char::is_control) {
-        return Err("a group needs a name of printable characters".to_owned());
-    }
-    Ok(name.to_owned())
 }
 
 impl Settings {
