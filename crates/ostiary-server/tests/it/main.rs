@@ -19,6 +19,7 @@ mod docs;
 mod hostile;
 mod introspection;
 mod keys;
+mod keys_under_load;
 mod login;
 mod me;
 mod nodes;
