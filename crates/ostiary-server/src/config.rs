@@ -19,11 +19,13 @@ use ostiary_core::{
 };
 use tracing_subscriber::filter::Targets;
 
+use connections::ConnectionArgs;
 use database::DatabaseArgs;
 use values::{parse_audience, parse_group, parse_public_url, parse_seconds, unless_zero};
 
-use crate::{app::BodyLimits, listener::ConnectionLimits, telemetry::LogFormat};
+use crate::telemetry::LogFormat;
 
+pub mod connections;
 pub mod database;
 pub mod env_file;
 mod help;
@@ -222,35 +224,9 @@ pub struct Settings {
           value_parser = parse_seconds)]
     pub hash_deadline: Duration,
 
-    /// How long the head of a request may take, in seconds
-    #[arg(long, env = "HEADER_TIMEOUT", default_value = "10", help_heading = "Limits", value_name = "SECONDS",
-          value_parser = parse_seconds)]
-    pub header_timeout: Duration,
-    /// How long the body of a request may take, in seconds
-    #[arg(long, env = "BODY_TIMEOUT", default_value = "20", help_heading = "Limits", value_name = "SECONDS",
-          value_parser = parse_seconds)]
-    pub body_timeout: Duration,
-    /// How long a whole request may take, in seconds
-    #[arg(long, env = "REQUEST_TIMEOUT", default_value = "30", help_heading = "Limits", value_name = "SECONDS",
-          value_parser = parse_seconds)]
-    pub request_timeout: Duration,
-    /// How long a connection may stay without a request, in seconds
-    #[arg(long, env = "IDLE_TIMEOUT", default_value = "60", help_heading = "Limits", value_name = "SECONDS",
-          value_parser = parse_seconds)]
-    pub idle_timeout: Duration,
-    /// How long requests in flight may take to finish at the end, in seconds
-    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "20", help_heading = "Limits", value_name = "SECONDS",
-          value_parser = parse_seconds)]
-    pub drain_timeout: Duration,
-    /// Greatest size of a request body, in bytes
-    #[arg(long, env = "BODY_LIMIT", default_value_t = 65_536, help_heading = "Limits", value_name = "BYTES",
-          value_parser = clap::value_parser!(u32).range(1_024..=16_777_216))]
-    pub body_limit: u32,
-    /// Connections served at once; more wait
-    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 4_096, help_heading = "Limits", value_name = "COUNT",
-          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub max_connections: u32,
-
+    /// How long connections may take, and how many there may be.
+    #[command(flatten)]
+    pub connections: ConnectionArgs,
     /// Where PostgreSQL is.
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -368,23 +344,6 @@ impl Settings {
             },
             threads: self.hash_threads.map_or(cores, usize::from),
             deadline: self.hash_deadline,
-        }
-    }
-
-    /// How much of a request body is taken.
-    #[must_use]
-    pub const fn body_limits(&self) -> BodyLimits {
-        BodyLimits { bytes: self.body_limit as usize, timeout: self.body_timeout }
-    }
-
-    /// How long connections may take.
-    #[must_use]
-    pub const fn connection_limits(&self) -> ConnectionLimits {
-        ConnectionLimits {
-            header_timeout: self.header_timeout,
-            idle_timeout: self.idle_timeout,
-            max_connections: self.max_connections as usize,
-            drain_timeout: self.drain_timeout,
         }
     }
 }

@@ -49,7 +49,7 @@ async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::R
     };
     announce(settings, address, &started, no_color, start);
 
-    let app = App::new(started.ostiary, settings.body_limits(), settings.request_timeout);
+    let app = App::new(started.ostiary, settings.body_limits(), settings.connections.request_timeout);
     let stop = CancellationToken::new();
     jobs::start(&app, &stop);
     let serving =
@@ -66,7 +66,7 @@ async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::R
             if drained {
                 tracing::info!("stopped");
             } else {
-                tracing::warn!(limit = ?settings.drain_timeout, "stopped; requests in flight were cut off");
+                tracing::warn!(limit = ?settings.connections.drain_timeout, "stopped; requests in flight were cut off");
             }
             Ok(ExitCode::SUCCESS)
         }
