@@ -11,6 +11,8 @@ use std::{
 
 use ostiary_core::Ostiary;
 
+use crate::client_address::TrustedProxies;
+
 /// How much of a body is taken, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
@@ -32,6 +34,8 @@ pub struct Parts {
     pub body_limits: BodyLimits,
     /// How long a whole request may take.
     pub request_timeout: Duration,
+    /// Whose word counts about the addresses of clients.
+    pub trusted_proxies: TrustedProxies,
     /// Whether the server is about to stop, and wants no new work.
     pub draining: AtomicBool,
 }
@@ -39,8 +43,14 @@ pub struct Parts {
 impl App {
     /// An app that serves `ostiary`.
     #[must_use]
-    pub fn new(ostiary: Ostiary, body_limits: BodyLimits, request_timeout: Duration) -> Self {
-        Self(Arc::new(Parts { ostiary, body_limits, request_timeout, draining: AtomicBool::new(false) }))
+    pub fn new(
+        ostiary: Ostiary,
+        body_limits: BodyLimits,
+        request_timeout: Duration,
+        trusted_proxies: TrustedProxies,
+    ) -> Self {
+        let draining = AtomicBool::new(false);
+        Self(Arc::new(Parts { ostiary, body_limits, request_timeout, trusted_proxies, draining }))
     }
 
     /// Whether the server is about to stop.

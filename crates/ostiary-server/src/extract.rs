@@ -19,6 +19,7 @@ use ostiary_core::{
 
 use crate::{
     app::{App, BodyLimits},
+    client_address::client_address,
     problem::Problem,
     validation::Form,
 };
@@ -98,20 +99,18 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
     if total > limit { Err(Problem::BodyTooLarge) } else { Ok(collected.freeze()) }
 }
 
-/// Where a request came from.
+/// Where a request came from, proxies that the operator trusts being looked through.
 pub struct RequestClient(pub Client);
 
-impl<S: Sync> FromRequestParts<S> for RequestClient {
+impl FromRequestParts<App> for RequestClient {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let address =
-            parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+            peer.map(|ConnectInfo(peer)| client_address(&app.trusted_proxies, peer.ip(), &parts.headers));
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        Ok(Self(Client {
-            address: address.map(|address| address.to_canonical()),
-            user_agent: user_agent.and_then(UserAgent::parse),
-        }))
+        Ok(Self(Client { address, user_agent: user_agent.and_then(UserAgent::parse) }))
     }
 }
 

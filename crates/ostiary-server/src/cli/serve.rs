@@ -49,7 +49,12 @@ async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::R
     };
     announce(settings, address, &started, no_color, start);
 
-    let app = App::new(started.ostiary, settings.body_limits(), settings.connections.request_timeout);
+    let app = App::new(
+        started.ostiary,
+        settings.body_limits(),
+        settings.connections.request_timeout,
+        settings.trusted_proxies(),
+    );
     let stop = CancellationToken::new();
     jobs::start(&app, &stop);
     let serving =

@@ -1,13 +1,15 @@
 //! How long connections may take, how many there may be, and how much of a request is taken.
 
-#![expect(clippy::doc_markdown, reason = "the fields' documentation is the help text on a terminal")]
-
 use std::time::Duration;
 
 use clap::Args;
 
 use super::{Settings, parse_seconds};
-use crate::{app::BodyLimits, listener::ConnectionLimits};
+use crate::{
+    app::BodyLimits,
+    client_address::{TrustedProxies, TrustedProxy},
+    listener::ConnectionLimits,
+};
 
 /// How long connections may take, and how many there may be.
 #[derive(Debug, Clone, Args)]
@@ -41,6 +43,10 @@ pub struct ConnectionArgs {
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 4_096, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
+    /// Reverse proxies whose X-Forwarded-For or Forwarded counts: their addresses or networks (10.0.0.0/8), with
+    /// commas between
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS")]
+    pub trusted_proxies: Vec<TrustedProxy>,
 }
 
 impl Settings {
@@ -48,6 +54,12 @@ impl Settings {
     #[must_use]
     pub const fn body_limits(&self) -> BodyLimits {
         BodyLimits { bytes: self.connections.body_limit as usize, timeout: self.connections.body_timeout }
+    }
+
+    /// Whose word counts about the addresses of clients.
+    #[must_use]
+    pub fn trusted_proxies(&self) -> TrustedProxies {
+        self.connections.trusted_proxies.iter().copied().collect()
     }
 
     /// How long connections may take.

@@ -9,6 +9,7 @@ mod beside;
 mod bodies;
 mod canary;
 mod claims;
+mod client_addresses;
 mod closed_forms;
 mod command_line;
 mod connections;

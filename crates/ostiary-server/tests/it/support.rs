@@ -90,7 +90,12 @@ impl Server {
         let settings = settings(place.path(), &all);
         let clock = Arc::new(ManualClock::starting_at("2026-11-22T12:00:00Z".parse().unwrap()));
         let started = startup::start_with_clock(&settings, clock.clone()).await.unwrap();
-        let app = App::new(started.ostiary, settings.body_limits(), settings.connections.request_timeout);
+        let app = App::new(
+            started.ostiary,
+            settings.body_limits(),
+            settings.connections.request_timeout,
+            settings.trusted_proxies(),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
