@@ -6,22 +6,25 @@ use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, extract::ConnectInfo};
 use hyper::{Request, body::Incoming};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
+mod protocols;
+mod seldom;
+mod slots;
 mod watch;
+mod watched_body;
 
+use protocols::protocols;
+use seldom::Seldom;
+use slots::Slots;
 use watch::{Watch, WatchedIo};
+use watched_body::WatchedBody;
 
 /// How long connections may take, and how many there may be.
 #[derive(Debug, Clone, Copy)]
@@ -31,16 +34,13 @@ pub struct ConnectionLimits {
     pub header_timeout: Duration,
     /// How long a connection may stay without a request.
     pub idle_timeout: Duration,
-    /// How many connections are served at once; more wait to be accepted.
+    /// How many connections are served at once; for more, those that wait for their clients make room.
     pub max_connections: usize,
     /// How long requests in flight may take to finish when the server stops.
     pub drain_timeout: Duration,
 }
 
-/// The head of a request, in bytes; more is refused (431).
-const MAX_HEAD: u16 = u16::MAX;
-
-/// After an error of `accept` (often: no more file descriptors) the loop rests, or it would spin.
+/// After an error of `accept` the loop rests, or it would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `router` on `listener` until `stop`, then lets what is in flight finish. Says whether all of
@@ -51,11 +51,23 @@ pub async fn serve(
     limits: ConnectionLimits,
     stop: CancellationToken,
 ) -> bool {
-    let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let slots = Arc::new(Slots::new(limits.max_connections));
+    let warning = Seldom::default();
     let connections = TaskTracker::new();
     let abort = CancellationToken::new();
-    while let Some((stream, address, slot)) = accept(&listener, &slots, &stop).await {
-        let connection = Connection { router: router.clone(), limits, stop: stop.clone(), address };
+    loop {
+        let next = async {
+            let (stream, address) = accept(&listener, &slots, &warning).await;
+            let watch = Arc::new(Watch::new(limits, Instant::now()));
+            let slot = slots.take(Arc::clone(&watch)).await;
+            (stream, address, watch, slot)
+        };
+        let (stream, address, watch, slot) = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            next = next => next,
+        };
+        let connection = Connection { router: router.clone(), watch, stop: stop.clone(), address };
         let abort = abort.clone();
         connections.spawn(async move {
             let _slot = slot;
@@ -74,29 +86,21 @@ pub async fn serve(
     drained
 }
 
-/// The next connection; `None` once the server stops.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-    stop: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let next = async {
-        loop {
-            let slot = Arc::clone(slots).acquire_owned().await.expect("the semaphore is never closed");
-            match listener.accept().await {
-                Ok((stream, address)) => return (stream, address, slot),
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    tracing::error!(%error, "no connection could be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+/// The next connection. If the system has none to give (often: no more file descriptors), one that only
+/// waits is closed in its favour.
+async fn accept(listener: &TcpListener, slots: &Slots, warning: &Seldom) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                if let Some(times) = warning.is_due() {
+                    tracing::error!(%error, times, "no connection could be accepted");
                 }
+                slots.make_room();
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
-    };
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => None,
-        accepted = next => Some(accepted),
     }
 }
 
@@ -110,7 +114,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 struct Connection {
     router: Router,
-    limits: ConnectionLimits,
+    watch: Arc<Watch>,
     stop: CancellationToken,
     address: SocketAddr,
 }
@@ -122,21 +126,9 @@ impl Connection {
             tracing::debug!(%error, "a connection was gone before its first request");
             return;
         }
-        let watch = Arc::new(Watch::new(self.limits, Instant::now()));
-        let io = TokioIo::new(WatchedIo::new(stream, Arc::clone(&watch)));
-        let service = TowerToHyperService::new(self.service(&watch));
-
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .max_buf_size(usize::from(MAX_HEAD));
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(u32::from(MAX_HEAD))
-            .max_concurrent_streams(16);
+        let io = TokioIo::new(WatchedIo::new(stream, Arc::clone(&self.watch)));
+        let service = TowerToHyperService::new(self.service());
+        let builder = protocols();
         let mut connection = pin!(builder.serve_connection(io, service));
         let mut stopping = false;
         loop {
@@ -147,7 +139,7 @@ impl Connection {
                     }
                     return;
                 }
-                () = watch.overdue() => return,
+                () = self.watch.overdue() => return,
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
@@ -156,10 +148,9 @@ impl Connection {
         }
     }
 
-    /// The router, told who asks, and counted by `watch`.
+    /// The router, told who asks, and counted by the watch.
     fn service(
         &self,
-        watch: &Arc<Watch>,
     ) -> impl tower::Service<
         Request<Incoming>,
         Response = axum::response::Response,
@@ -167,13 +158,14 @@ impl Connection {
         Future: Send,
     > + Clone
     + use<> {
-        let (router, address, watch) = (self.router.clone(), self.address, Arc::clone(watch));
+        let (router, address, watch) = (self.router.clone(), self.address, Arc::clone(&self.watch));
         tower::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(address));
             let in_flight = watch.request(request.version());
+            let request = request.map(|body| axum::body::Body::new(WatchedBody::new(body, &watch)));
             let router = router.clone();
             async move {
-                let response = router.oneshot(request.map(axum::body::Body::new)).await;
+                let response = router.oneshot(request).await;
                 drop(in_flight);
                 response
             }

@@ -29,19 +29,31 @@ pub(super) struct Watch {
 }
 
 struct State {
+    /// Requests whose answer's head is not ready.
     in_flight: usize,
-    /// When it last had nothing to do.
-    idle_since: Instant,
+    /// Bodies of requests that have not come in full.
+    awaited_bodies: usize,
+    /// When it was made, or a request of it last began or ended.
+    active_at: Instant,
     /// When the first byte of a request's head came, of which no request has been made yet.
     head_since: Option<Instant>,
     /// HTTP/2 sends frames that belong to no request; it has limits of its own for slow heads.
     is_http2: bool,
+    /// Whether it is to make room for others.
+    must_close: bool,
 }
 
 impl Watch {
     pub(super) fn new(limits: ConnectionLimits, now: Instant) -> Self {
         // A client connects in order to ask: its first head is due at once.
-        let state = State { in_flight: 0, idle_since: now, head_since: Some(now), is_http2: false };
+        let state = State {
+            in_flight: 0,
+            awaited_bodies: 0,
+            active_at: now,
+            head_since: Some(now),
+            is_http2: false,
+            must_close: false,
+        };
         Self { limits, state: Mutex::new(state), changed: Notify::new() }
     }
 
@@ -54,11 +66,31 @@ impl Watch {
     pub(super) fn request(self: &Arc<Self>, version: Version) -> InFlight {
         let mut state = self.state();
         state.in_flight += 1;
+        state.active_at = Instant::now();
         state.head_since = None;
         state.is_http2 = version == Version::HTTP_2;
         drop(state);
         self.changed.notify_one();
         InFlight(Arc::clone(self))
+    }
+
+    /// Counts a request's body until what is returned is dropped.
+    pub(super) fn body(self: &Arc<Self>) -> AwaitedBody {
+        self.state().awaited_bodies += 1;
+        AwaitedBody(Arc::clone(self))
+    }
+
+    /// Since when the connection has waited for its client alone: for a request, the rest of one, or until
+    /// an answer is taken. `None` if the server has something to do for it, or if it is closing.
+    pub(super) fn waits_for_client_since(&self) -> Option<Instant> {
+        let state = self.state();
+        (state.in_flight <= state.awaited_bodies && !state.must_close).then_some(state.active_at)
+    }
+
+    /// Lets the connection make room for others.
+    pub(super) fn close(&self) {
+        self.state().must_close = true;
+        self.changed.notify_one();
     }
 
     fn received(&self, now: Instant) {
@@ -73,14 +105,17 @@ impl Watch {
     /// When the connection has waited too long, as things are now.
     fn deadline(&self) -> Option<Instant> {
         let state = self.state();
+        if state.must_close {
+            return Some(state.active_at);
+        }
         if state.in_flight > 0 {
             return None;
         }
-        let idle = state.idle_since + self.limits.idle_timeout;
+        let idle = state.active_at + self.limits.idle_timeout;
         Some(state.head_since.map_or(idle, |since| idle.min(since + self.limits.header_timeout)))
     }
 
-    /// Resolves once the connection has waited too long.
+    /// Resolves once the connection has waited too long, or is to make room.
     pub(super) async fn overdue(&self) {
         loop {
             match self.deadline() {
@@ -104,10 +139,19 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.in_flight -= 1;
-        state.idle_since = Instant::now();
+        state.active_at = Instant::now();
         state.head_since = None;
         drop(state);
         self.0.changed.notify_one();
+    }
+}
+
+/// A body that has not come in full.
+pub(super) struct AwaitedBody(Arc<Watch>);
+
+impl Drop for AwaitedBody {
+    fn drop(&mut self) {
+        self.0.state().awaited_bodies -= 1;
     }
 }
 

@@ -126,20 +126,6 @@ async fn a_request_that_takes_too_long_gets_503(#[values(On::Sqlite, On::Postgre
 
 #[rstest]
 #[tokio::test]
-async fn connections_over_the_limit_wait_for_their_turn(#[values(On::Sqlite, On::Postgres)] on: On) {
-    let server = Server::start_with(on, &[("MAX_CONNECTIONS", "2")]).await;
-    let first = TcpStream::connect(server.address).await.unwrap();
-    let _second = TcpStream::connect(server.address).await.unwrap();
-    let mut third = TcpStream::connect(server.address).await.unwrap();
-    third.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    let mut byte = [0];
-    assert!(timeout(Duration::from_millis(200), third.read(&mut byte)).await.is_err(), "it waits");
-    drop(first);
-    assert!(answer(&mut third).await.starts_with("HTTP/1.1 200 "));
-}
-
-#[rstest]
-#[tokio::test]
 async fn several_requests_in_one_packet_are_answered_in_turn(#[values(On::Sqlite, On::Postgres)] on: On) {
     let server = Server::start(on).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();

@@ -30,4 +30,5 @@ mod password;
 mod refresh;
 mod revocations;
 mod sessions;
+mod slots;
 mod support;
