@@ -15,6 +15,7 @@ pub mod listener;
 pub mod middleware;
 pub mod oauth_form;
 pub mod problem;
+mod seldom;
 pub mod startup;
 pub mod telemetry;
 pub mod validation;

@@ -14,17 +14,18 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
+pub mod open_files;
 mod protocols;
-mod seldom;
 mod slots;
 mod watch;
 mod watched_body;
 
 use protocols::protocols;
-use seldom::Seldom;
 use slots::Slots;
 use watch::{Watch, WatchedIo};
 use watched_body::WatchedBody;
+
+use crate::seldom::Seldom;
 
 /// How long connections may take, and how many there may be.
 #[derive(Debug, Clone, Copy)]

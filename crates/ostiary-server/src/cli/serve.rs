@@ -14,7 +14,8 @@ use crate::{
     api,
     app::App,
     config::{Settings, server_secret::SecretSource},
-    jobs, listener,
+    jobs,
+    listener::{self, open_files},
     startup::{self, Started},
     telemetry,
 };
@@ -38,6 +39,7 @@ pub(super) fn run(settings: &Settings, no_color: bool) -> ExitCode {
 
 async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
+    let limits = open_files::fit(settings.connection_limits(), settings.database.postgres_pool_max.into());
     let listener = bind(SocketAddr::new(settings.host, settings.port)).await?;
     let address = listener.local_addr()?;
     let started = tokio::select! {
@@ -57,8 +59,7 @@ async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::R
     );
     let stop = CancellationToken::new();
     jobs::start(&app, &stop);
-    let serving =
-        listener::serve(listener, api::router(app.clone()), settings.connection_limits(), stop.clone());
+    let serving = listener::serve(listener, api::router(app.clone()), limits, stop.clone());
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         _ = &mut serving => unreachable!("only `stop` ends the accept loop"),

@@ -13,7 +13,8 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{seldom::Seldom, watch::Watch};
+use super::watch::Watch;
+use crate::seldom::Seldom;
 
 /// How long a connection that is to make room may take for it, before the next one is asked; and if all are
 /// at work, how often it is looked whether one waits.

@@ -24,6 +24,7 @@ mod keys_under_load;
 mod login;
 mod me;
 mod nodes;
+mod open_files;
 mod operator;
 mod outage;
 mod password;

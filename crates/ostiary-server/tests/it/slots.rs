@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 /// Far more than the buffers of a connection hold.
 const LARGE: usize = 64 * 1024 * 1024;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// A listener alone, with handlers that take as long as a test wants.
 struct Listening {

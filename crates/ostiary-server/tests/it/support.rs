@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 mod access;
 pub(crate) mod canary;
+mod figures;
 mod stores;
 
 pub(crate) use access::claims;
@@ -246,7 +247,21 @@ pub(crate) fn command(directory: &Path, more: &[(&str, &str)]) -> Command {
 impl Process {
     /// Starts the binary and waits until it is ready.
     pub(crate) fn start(directory: &Path, more: &[(&str, &str)]) -> Self {
-        let mut child = Running(command(directory, more).spawn().unwrap());
+        Self::from_command(command(directory, more))
+    }
+
+    /// Starts the binary where no more than `count` files may be open.
+    pub(crate) fn start_with_open_files(directory: &Path, count: u32, more: &[(&str, &str)]) -> Self {
+        let plain = command(directory, more);
+        let mut limited = Command::new("/bin/sh");
+        limited.args(["-c", &format!("ulimit -n {count}; exec \"$0\"")]).arg(plain.get_program());
+        limited.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        limited.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::from_command(limited)
+    }
+
+    fn from_command(mut command: Command) -> Self {
+        let mut child = Running(command.spawn().unwrap());
         let mut log = BufReader::new(child.0.stderr.take().unwrap());
         // Before it is ready it may say what it does to its database.
         let service = loop {

@@ -11,11 +11,11 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// When it was said last, and how often it has happened since.
 #[derive(Default)]
-pub(super) struct Seldom(Mutex<(Option<Instant>, u64)>);
+pub(crate) struct Seldom(Mutex<(Option<Instant>, u64)>);
 
 impl Seldom {
     /// Counts that it has happened. If it is to be said now, how often it has happened since it was last.
-    pub(super) fn is_due(&self) -> Option<u64> {
+    pub(crate) fn is_due(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (said_at, times) = &mut *state;
         *times += 1;
