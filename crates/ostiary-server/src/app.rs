@@ -11,7 +11,7 @@ use std::{
 
 use ostiary_core::Ostiary;
 
-use crate::client_address::TrustedProxies;
+use crate::{body_budget::BodyBudget, client_address::TrustedProxies};
 
 /// How much of a body is taken, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,8 @@ pub struct Parts {
     pub ostiary: Ostiary,
     /// How much of a body is taken.
     pub body_limits: BodyLimits,
+    /// How much memory bodies hold that are under way.
+    pub body_budget: BodyBudget,
     /// How long a whole request may take.
     pub request_timeout: Duration,
     /// Whose word counts about the addresses of clients.
@@ -49,8 +51,16 @@ impl App {
         request_timeout: Duration,
         trusted_proxies: TrustedProxies,
     ) -> Self {
+        let body_budget = BodyBudget::for_bodies_of(body_limits.bytes);
         let draining = AtomicBool::new(false);
-        Self(Arc::new(Parts { ostiary, body_limits, request_timeout, trusted_proxies, draining }))
+        Self(Arc::new(Parts {
+            ostiary,
+            body_limits,
+            body_budget,
+            request_timeout,
+            trusted_proxies,
+            draining,
+        }))
     }
 
     /// Whether the server is about to stop.

@@ -18,10 +18,7 @@ use ostiary_core::{
 };
 
 use crate::{
-    app::{App, BodyLimits},
-    client_address::client_address,
-    problem::Problem,
-    validation::Form,
+    app::App, body_budget::BodyShare, client_address::client_address, problem::Problem, validation::Form,
 };
 
 /// Of a body over the limit this much is read and thrown away, so that a client that is still sending
@@ -33,7 +30,7 @@ impl FromRequest<App> for Form {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Self::Rejection> {
         let is_json = has_json_body(request.headers());
-        let body = read_body(request, app.body_limits).await?;
+        let body = read_body(request, app).await?;
         Ok(Self::parse(&body, is_json)?)
     }
 }
@@ -47,7 +44,7 @@ impl FromRequest<App> for ClosedForm {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Self::Rejection> {
         let is_json = has_json_body(request.headers());
-        let body = read_body(request, app.body_limits).await?;
+        let body = read_body(request, app).await?;
         Ok(Self(Form::parse_closed(&body, is_json)?))
     }
 }
@@ -67,16 +64,19 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The whole of a body, if it keeps to the limits.
-pub(crate) async fn read_body(request: Request, limits: BodyLimits) -> Result<Bytes, Problem> {
+pub(crate) async fn read_body(request: Request, app: &App) -> Result<Bytes, Problem> {
+    let limits = app.body_limits;
     let announced = content_length(request.headers());
     let waits_for_consent = request.headers().contains_key(header::EXPECT);
     let is_hopeless = announced.is_some_and(|length| length > DISCARDED_BYTES);
     if is_hopeless || (waits_for_consent && announced.is_some_and(|length| length > limits.bytes)) {
         return Err(Problem::BodyTooLarge);
     }
-    match tokio::time::timeout(limits.timeout, collect(request.into_body(), limits.bytes)).await {
-        Ok(result) => result,
-        Err(_) => Err(Problem::BodyTimeout),
+    let share = app.body_budget.open();
+    tokio::select! {
+        result = collect(request.into_body(), limits.bytes, &share) => result,
+        () = tokio::time::sleep(limits.timeout) => Err(Problem::BodyTimeout),
+        () = share.given_up() => Err(Problem::BodyTimeout),
     }
 }
 
@@ -84,13 +84,14 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
+async fn collect(mut body: Body, limit: usize, share: &BodyShare<'_>) -> Result<Bytes, Problem> {
     let mut collected = BytesMut::new();
     let mut total = 0;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Problem::BodyIncomplete)?.into_data() else { continue };
         total += data.len();
         if total <= limit {
+            share.grow(data.len());
             collected.extend_from_slice(&data);
         } else if total > DISCARDED_BYTES {
             break;

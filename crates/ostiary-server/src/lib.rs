@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod app;
+pub mod body_budget;
 pub mod cli;
 pub mod client_address;
 pub mod config;

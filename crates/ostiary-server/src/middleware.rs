@@ -72,7 +72,8 @@ async fn trace(State(app): State<App>, request: Request, next: Next) -> Response
         .headers()
         .get(&REQUEST_ID)
         .filter(|value| is_plain(value))
-        .cloned()
+        // A copy: a part of the head would keep all of it in memory, for as long as the body takes.
+        .and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok())
         .unwrap_or_else(|| new_request_id(&*app.ostiary.clock));
     // Of the highest level, so that it is there for whatever line the log filter lets through. It names the
     // route, not the path: in that a client may put a token, by design or by mistake.

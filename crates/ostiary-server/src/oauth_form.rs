@@ -65,7 +65,7 @@ impl FromRequest<App> for OAuthForm {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Self::Rejection> {
         let media_type = media_type(request.headers());
-        let body = read_body(request, app.body_limits).await?;
+        let body = read_body(request, app).await?;
         if media_type.as_deref() != Some("application/x-www-form-urlencoded") {
             return Err(OAuthFormFault::OtherMediaType.into());
         }
