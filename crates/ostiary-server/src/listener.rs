@@ -8,7 +8,7 @@ use axum::{Router, extract::ConnectInfo};
 use hyper::{Request, body::Incoming};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -43,6 +43,29 @@ pub struct ConnectionLimits {
 
 /// After an error of `accept` the loop rests, or it would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that the system completes before they are accepted; beyond it, those that come are let drop,
+/// and their clients try again after a second, and then after two. The system may allow fewer
+/// (`net.core.somaxconn`).
+const BACKLOG: u32 = 4_096;
+
+/// How much of an answer the system keeps for a client that does not read, in bytes (it takes twice as much
+/// for its own needs). By itself it goes up to 4 MiB for each, which a thousand slow readers would fill.
+const SYSTEM_SEND_BUFFER: u32 = 128 * 1024;
+
+/// Listens on `address`.
+///
+/// # Errors
+/// If that is not possible.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // After a restart the port is free at once.
+    socket.set_reuseaddr(true)?;
+    // The sockets of connections take it over.
+    socket.set_send_buffer_size(SYSTEM_SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves `router` on `listener` until `stop`, then lets what is in flight finish. Says whether all of
 /// it did within the drain time-out.

@@ -40,7 +40,7 @@ pub(super) fn run(settings: &Settings, no_color: bool) -> ExitCode {
 async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let limits = open_files::fit(settings.connection_limits(), settings.database.postgres_pool_max.into());
-    let listener = bind(SocketAddr::new(settings.host, settings.port)).await?;
+    let listener = bind(SocketAddr::new(settings.host, settings.port))?;
     let address = listener.local_addr()?;
     let started = tokio::select! {
         started = startup::start(settings) => started?,
@@ -102,8 +102,8 @@ impl Signals {
     }
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listener::bind(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow::anyhow!(
             "port {} is in use by another process: stop that one, or set another PORT",
             address.port()
