@@ -39,7 +39,7 @@ pub struct ConnectionArgs {
     #[arg(long, env = "BODY_LIMIT", default_value_t = 65_536, value_name = "BYTES",
           value_parser = clap::value_parser!(u32).range(1_024..=16_777_216))]
     pub body_limit: u32,
-    /// Connections served at once; more wait
+    /// Connections served at once; for more, those that have waited the longest for their clients are closed
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 4_096, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,

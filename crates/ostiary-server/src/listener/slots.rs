@@ -1,9 +1,9 @@
 //! The connections that are served, of which there is a greatest number.
 //!
 //! When there are so many, a newcomer must still get in, or whoever opens enough connections and does
-//! nothing keeps everybody out. So room is made: the connection that has waited the longest for its client
-//! is closed. An honest client whose connection idles opens another; one that sends a request is never in
-//! front of those that only wait.
+//! nothing keeps everybody out. So room is made: the connections that have waited the longest for their
+//! clients are closed. An honest client whose connection idles opens another; one that has just sent
+//! something is the last to go.
 
 use std::{
     collections::HashMap,
@@ -16,13 +16,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::watch::Watch;
 use crate::seldom::Seldom;
 
-/// How long a connection that is to make room may take for it, before the next one is asked; and if all are
-/// at work, how often it is looked whether one waits.
+/// How often it is looked whether a connection waits, while all are at work.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Room is made for this part of all connections at a time, so that in a flood not every newcomer has to
+/// wait until all have been looked through.
+const BATCHES: usize = 32;
 
 /// The connections that are served.
 pub(super) struct Slots {
     free: Arc<Semaphore>,
+    /// How many make room at a time.
+    batch: usize,
     taken: Mutex<Taken>,
     warning: Seldom,
 }
@@ -38,6 +43,7 @@ impl Slots {
     pub(super) fn new(count: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))),
+            batch: (count / BATCHES).max(1),
             taken: Mutex::default(),
             warning: Seldom::default(),
         }
@@ -77,12 +83,22 @@ impl Slots {
         }
     }
 
-    /// Closes the connection that has waited the longest for its client, if there is one that waits.
+    /// Closes the connections that have waited the longest for their clients, a few of those that wait; none
+    /// before the last few are gone.
     pub(super) fn make_room(&self) {
         let taken = self.taken();
-        let waiting =
-            taken.watches.values().filter_map(|watch| Some((watch.waits_for_client_since()?, watch)));
-        if let Some((_, watch)) = waiting.min_by_key(|(since, _)| *since) {
+        if taken.watches.values().any(|watch| watch.is_closing()) {
+            return;
+        }
+        let mut waiting: Vec<_> = taken
+            .watches
+            .values()
+            .filter_map(|watch| Some((watch.waits_for_client_since()?, watch)))
+            .collect();
+        if waiting.len() > self.batch {
+            waiting.select_nth_unstable_by_key(self.batch, |(since, _)| *since);
+        }
+        for (_, watch) in waiting.iter().take(self.batch) {
             watch.close();
         }
     }

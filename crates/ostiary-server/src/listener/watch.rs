@@ -81,10 +81,15 @@ impl Watch {
     }
 
     /// Since when the connection has waited for its client alone: for a request, the rest of one, or until
-    /// an answer is taken. `None` if the server has something to do for it, or if it is closing.
+    /// an answer is taken. `None` if the server has something to do for it.
     pub(super) fn waits_for_client_since(&self) -> Option<Instant> {
         let state = self.state();
-        (state.in_flight <= state.awaited_bodies && !state.must_close).then_some(state.active_at)
+        (state.in_flight <= state.awaited_bodies).then_some(state.active_at)
+    }
+
+    /// Whether the connection has been told to make room.
+    pub(super) fn is_closing(&self) -> bool {
+        self.state().must_close
     }
 
     /// Lets the connection make room for others.
