@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::seldom::Seldom;
 
-/// What they may hold, in bytes, unless that would be fewer than [`LEAST_BODIES`] of the greatest size.
-const LEAST_BYTES: usize = 64 * 1024 * 1024;
+/// What they may hold, in bytes, which is some 450 of 64 KiB, or 4,096 that have only begun; unless that would be fewer than [`LEAST_BODIES`] of the greatest size.
+const LEAST_BYTES: usize = 32 * 1024 * 1024;
 
 const LEAST_BODIES: usize = 64;
 
 /// What a request holds beside the bytes of its body, about: its task, and its stream of HTTP/2.
-const BESIDE_BYTES: usize = 4 * 1024;
+const BESIDE_BYTES: usize = 8 * 1024;
 
 /// The bodies that are under way.
 pub struct BodyBudget {
