@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 mod access;
 pub(crate) mod canary;
 mod figures;
+pub(crate) mod http2;
 mod stores;
 
 pub(crate) use access::claims;
