@@ -6,7 +6,7 @@ use crate::{
     Ostiary,
     audit::{Actor, AuditAction, AuditEvent, Client},
     contact::{Contact, ContactKind},
-    hasher::HasherError,
+    hasher::{HasherError, Standing},
     id::UserId,
     password::{Password, PasswordScheme},
     policy::PasswordPolicy,
@@ -107,7 +107,8 @@ impl Ostiary {
         if self.hasher.scheme() == PasswordScheme::Bcrypt && password.is_too_long_for_bcrypt() {
             return Ok(Err(PasswordRefusal::TooLongForBcrypt));
         }
-        if self.hasher.is_too_common(password.clone(), min_score, about_user).await? {
+        let standing = Standing::Unknown;
+        if self.hasher.is_too_common(password.clone(), min_score, about_user, standing).await? {
             return Ok(Err(PasswordRefusal::TooCommon));
         }
         Ok(Ok(NewPassword(password)))
@@ -129,7 +130,7 @@ impl Ostiary {
         groups.sort_unstable();
         groups.dedup();
 
-        let password_hash = self.hasher.hash(password.into_password()).await?;
+        let password_hash = self.hasher.hash(password.into_password(), Standing::Unknown).await?;
         let now = self.clock.now();
         let key = self.keys.signer(&*self.store, now).await?;
         let id = UserId::new(now);

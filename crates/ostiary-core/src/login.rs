@@ -3,7 +3,7 @@
 use crate::{
     Ostiary,
     audit::{Actor, AuditAction, AuditEvent, Client},
-    hasher::{HasherError, Verdict},
+    hasher::{HasherError, Standing, Verdict},
     id::UserId,
     password::{Password, PasswordHash},
     policy::PasswordPolicy,
@@ -72,12 +72,12 @@ impl Ostiary {
             None => None,
         };
         let stored = credentials.as_ref().and_then(|credentials| credentials.password_hash.clone());
-        let verdict = self.hasher.verify(password.clone(), stored.clone()).await?;
+        let verdict = self.hasher.verify(password.clone(), stored.clone(), Standing::Unknown).await?;
         let user_id = credentials.map(|credentials| credentials.user_id);
         match (verdict, user_id, stored) {
             (Verdict::Right, Some(user_id), stored) => Ok((user_id, stored)),
-            (Verdict::RightAndReplace(new), Some(user_id), Some(old)) => {
-                Ok((user_id, Some(self.replace_hash(user_id, old, new).await)))
+            (Verdict::RightButWeak, Some(user_id), Some(old)) => {
+                Ok((user_id, Some(self.replace_hash(user_id, old, password).await)))
             }
             (verdict, user_id, _) => {
                 if let (Verdict::Unusable, Some(user_id)) = (verdict, user_id) {
@@ -88,9 +88,11 @@ impl Ostiary {
         }
     }
 
-    /// Puts `new` in the place of a weak hash, and says which of the two is there now. The login stands without it;
-    /// the next one tries again.
-    async fn replace_hash(&self, user_id: UserId, old: PasswordHash, new: PasswordHash) -> PasswordHash {
+    /// Puts a new hash of `password` in the place of a weak one, and says which of the two is there now. The login
+    /// stands without it; the next one tries again.
+    async fn replace_hash(&self, user_id: UserId, old: PasswordHash, password: &Password) -> PasswordHash {
+        // A full lane has no time for it.
+        let Ok(new) = self.hasher.hash(password.clone(), Standing::Unknown).await else { return old };
         match self.store.replace_password_hash(user_id, &old, &new).await {
             Ok(true) => return new,
             Ok(false) | Err(StoreError::FunctionMissing(_)) => {}

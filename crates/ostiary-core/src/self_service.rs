@@ -5,7 +5,7 @@ use crate::{
     access::Caller,
     account::{NewPassword, words_about},
     audit::{Actor, AuditAction, AuditEvent, Client},
-    hasher::{HasherError, Verdict},
+    hasher::{HasherError, Standing, Verdict},
     id::UserId,
     password::{Password, PasswordHash},
     policy::PasswordPolicy,
@@ -107,7 +107,7 @@ impl Ostiary {
         new: NewPassword,
         client: &Client,
     ) -> Result<(), SelfServiceError> {
-        let new = self.hasher.hash(new.into_password()).await?;
+        let new = self.hasher.hash(new.into_password(), Standing::Known).await?;
         // A login at the same time may have replaced a weak hash of the same password.
         for _ in 0..TRIES {
             let seen = self.confirm_password(caller, current, client).await?;
@@ -151,9 +151,9 @@ impl Ostiary {
         let verdict = if current.chars().count() > PasswordPolicy::MAX_CHARS {
             Verdict::Wrong
         } else {
-            self.hasher.verify(Password::new(current), stored.clone()).await?
+            self.hasher.verify(Password::new(current), stored.clone(), Standing::Known).await?
         };
-        if let (Verdict::Right | Verdict::RightAndReplace(_), Some(stored)) = (verdict, stored) {
+        if let (Verdict::Right | Verdict::RightButWeak, Some(stored)) = (verdict, stored) {
             return Ok(stored);
         }
         let now = self.clock.now();

@@ -1,106 +1,129 @@
-use super::*;
+use std::{future::Future, pin::Pin, sync::mpsc, task};
 
-fn hasher(threads: usize, deadline: Duration) -> Hasher {
-    Hasher::start(HasherSettings { scheme: PasswordScheme::Argon2id, threads, deadline })
+use super::*;
+use crate::password::Workspace;
+
+const DEADLINE: Duration = Duration::from_secs(2);
+
+fn hasher(scheme: PasswordScheme, threads: usize, deadline: Duration) -> Hasher {
+    Hasher::start(HasherSettings { scheme, threads, deadline })
+}
+
+fn argon2id(threads: usize) -> Hasher {
+    hasher(PasswordScheme::Argon2id, threads, DEADLINE)
+}
+
+/// A bcrypt hash of the least cost.
+fn cheap_hash(password: &str) -> PasswordHash {
+    PasswordHash::from_stored(
+        ::bcrypt::hash_with_salt(password, 4, crate::secret::random()).unwrap().to_string(),
+    )
 }
 
 #[tokio::test]
 async fn a_password_verifies_against_its_hash_and_no_other_does() {
-    let hasher = hasher(2, Duration::from_secs(2));
-    let hash = hasher.hash(Password::new("correct horse")).await.unwrap();
-    let right = hasher.verify(Password::new("correct horse"), Some(hash.clone())).await;
-    assert_eq!(right, Ok(Verdict::Right));
-    assert_eq!(hasher.verify(Password::new("wrong horse"), Some(hash)).await, Ok(Verdict::Wrong));
-    assert_eq!(hasher.verify(Password::new("correct horse"), None).await, Ok(Verdict::Wrong));
+    for scheme in [PasswordScheme::Argon2id, PasswordScheme::Bcrypt] {
+        let hasher = hasher(scheme, 2, DEADLINE);
+        let hash = hasher.hash(Password::new("correct horse"), Standing::Unknown).await.unwrap();
+        let verify = |text, stored| hasher.verify(Password::new(text), stored, Standing::Unknown);
+        assert_eq!(verify("correct horse", Some(hash.clone())).await, Ok(Verdict::Right));
+        assert_eq!(verify("wrong horse", Some(hash)).await, Ok(Verdict::Wrong));
+        assert_eq!(verify("correct horse", None).await, Ok(Verdict::Wrong));
+    }
 }
 
 #[tokio::test]
 async fn an_unusable_hash_is_told_from_a_wrong_password() {
-    let hasher = hasher(1, Duration::from_secs(2));
-    let stored = Some(PasswordHash::from_stored("damaged".to_owned()));
-    assert_eq!(hasher.verify(Password::new("correct horse"), stored).await, Ok(Verdict::Unusable));
+    for scheme in [PasswordScheme::Argon2id, PasswordScheme::Bcrypt] {
+        let hasher = hasher(scheme, 1, DEADLINE);
+        let stored = Some(PasswordHash::from_stored("damaged".to_owned()));
+        let verdict = hasher.verify(Password::new("correct horse"), stored, Standing::Unknown).await;
+        assert_eq!(verdict, Ok(Verdict::Unusable));
+    }
 }
 
 #[tokio::test]
-async fn a_weaker_hash_comes_back_replaced() {
-    let hasher = hasher(1, Duration::from_secs(2));
-    let weak = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW".to_owned();
-    let verdict = hasher.verify(Password::new("U*U"), Some(PasswordHash::from_stored(weak))).await.unwrap();
-    let Verdict::RightAndReplace(new) = verdict else { panic!("{verdict:?}") };
-    assert_eq!(hasher.verify(Password::new("U*U"), Some(new)).await, Ok(Verdict::Right));
-}
-
-/// Work that runs whether or not anybody waits for it.
-struct Unattended<Work>(Work);
-
-impl<Work: FnOnce() + Send> Job for Unattended<Work> {
-    fn is_abandoned(&self) -> bool {
-        false
-    }
-
-    fn run(self: Box<Self>, _: &mut Workspace) {
-        (self.0)();
+async fn a_weaker_hash_is_told_from_a_good_one() {
+    for scheme in [PasswordScheme::Argon2id, PasswordScheme::Bcrypt] {
+        let hasher = hasher(scheme, 1, DEADLINE);
+        let stored = cheap_hash("correct horse");
+        let verify = |text| hasher.verify(Password::new(text), Some(stored.clone()), Standing::Unknown);
+        assert_eq!(verify("correct horse").await, Ok(Verdict::RightButWeak));
+        assert_eq!(verify("wrong horse").await, Ok(Verdict::Wrong));
     }
 }
 
-/// Holds the only thread of a lane until the answer is sent to or dropped.
-fn hold(hasher: &Hasher) -> std::sync::mpsc::Sender<()> {
-    let (release, held) = std::sync::mpsc::channel();
-    let (started, has_started) = std::sync::mpsc::channel();
-    let work = move || {
+/// Holds a thread of the lane until the answer is sent to or dropped.
+fn hold(hasher: &Hasher) -> mpsc::Sender<()> {
+    let (release, held) = mpsc::channel();
+    let (started, has_started) = mpsc::channel();
+    let work = move |_: &[bcrypt::Computation], _: &[bcrypt::Output], _: &mut Workspace| {
         started.send(()).unwrap();
         held.recv().ok();
     };
-    hasher.lane.enqueue(Box::new(Unattended(work))).unwrap();
+    let lane = Arc::clone(&hasher.lane);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(lane.run(Standing::Known, Cost::Estimate, Vec::new(), work)).ok();
+    });
     has_started.recv().unwrap();
     release
 }
 
+/// Polls once: what the future gave, if it is ready.
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
+    match future.poll(&mut task::Context::from_waker(task::Waker::noop())) {
+        task::Poll::Ready(output) => Some(output),
+        task::Poll::Pending => None,
+    }
+}
+
+/// Work that is taken to last two seconds, and is done at once.
+async fn two_seconds(hasher: &Hasher, standing: Standing) -> Result<(), HasherError> {
+    let cost = Cost::Argon2 { blocks: 100 * argon2::BLOCKS_OF_NEW };
+    hasher.lane.run(standing, cost, Vec::new(), |_, _, _| ()).await
+}
+
 #[tokio::test]
 async fn work_that_cannot_start_within_the_deadline_is_refused_at_once() {
-    let hasher = hasher(1, Duration::from_millis(60));
+    let hasher = hasher(PasswordScheme::Argon2id, 1, Duration::from_secs(5));
     let release = hold(&hasher);
     let mut waiting = Vec::new();
-    // A job is taken to cost 25 ms at first, so with one thread the fourth in the queue waits 75 ms.
     for place in 0..3 {
-        let mut job = Box::pin(hasher.hash(Password::new("correct horse")));
-        assert!(poll_once(&mut job).is_none(), "place {place}");
+        assert_eq!(hasher.admit(Standing::Unknown), Ok(()), "{place}");
+        let mut job = Box::pin(two_seconds(&hasher, Standing::Unknown));
+        assert!(poll_once(job.as_mut()).is_none(), "place {place}");
         waiting.push(job);
     }
-    let refused = hasher.hash(Password::new("correct horse")).await;
-    assert_eq!(refused, Err(HasherError::Busy(Duration::from_millis(75))));
+    let Err(HasherError::Busy(wait)) = hasher.admit(Standing::Unknown) else { panic!("it is admitted") };
+    assert!((5900..6100).contains(&wait.as_millis()), "{wait:?}");
+    let refused = two_seconds(&hasher, Standing::Unknown).await;
+    assert!(matches!(refused, Err(HasherError::Busy(_))), "{refused:?}");
     release.send(()).unwrap();
     for job in waiting {
-        assert!(job.await.is_ok());
+        assert_eq!(job.await, Ok(()));
     }
 }
 
 #[tokio::test]
 async fn work_whose_client_has_gone_is_dropped_before_it_starts() {
-    let hasher = hasher(1, Duration::from_secs(2));
+    let hasher = argon2id(1);
     let release = hold(&hasher);
-    let (ran, has_run) = std::sync::mpsc::channel();
-    let mut abandoned = Box::pin(hasher.lane.run(move |_| ran.send(()).unwrap()));
-    assert!(poll_once(&mut abandoned).is_none());
+    let (ran, has_run) = mpsc::channel();
+    let work = move |_: &_, _: &_, _: &mut _| ran.send(()).unwrap();
+    let mut abandoned = Box::pin(hasher.lane.run(Standing::Unknown, Cost::Estimate, Vec::new(), work));
+    assert!(poll_once(abandoned.as_mut()).is_none());
     drop(abandoned);
     release.send(()).unwrap();
-    hasher.hash(Password::new("correct horse")).await.unwrap();
-    assert!(has_run.try_recv().is_err());
+    hasher.hash(Password::new("correct horse"), Standing::Unknown).await.unwrap();
+    assert!(has_run.recv().is_err(), "it ran");
 }
 
 #[tokio::test]
 async fn a_panic_costs_one_job_and_no_thread() {
-    let hasher = hasher(1, Duration::from_secs(2));
-    let lost = hasher.lane.run(|_| -> () { panic!("on purpose") }).await;
+    let hasher = argon2id(1);
+    let work = |_: &_, _: &_, _: &mut _| -> () { panic!("on purpose") };
+    let lost = hasher.lane.run(Standing::Unknown, Cost::Estimate, Vec::new(), work).await;
     assert_eq!(lost, Err(HasherError::Lost));
-    assert!(hasher.hash(Password::new("correct horse")).await.is_ok());
-}
-
-/// Polls once: what the future gave, if it is ready.
-fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::Pin::new(future).poll(&mut context) {
-        std::task::Poll::Ready(output) => Some(output),
-        std::task::Poll::Pending => None,
-    }
+    assert!(hasher.hash(Password::new("correct horse"), Standing::Unknown).await.is_ok());
 }

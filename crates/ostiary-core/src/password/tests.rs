@@ -1,4 +1,10 @@
+use ::argon2::{Argon2, password_hash::phc};
+
 use super::*;
+
+fn replaces(scheme: PasswordScheme, stored: &str) -> bool {
+    scheme.replaces(&PasswordHash::from_stored(stored.to_owned()).parse().unwrap())
+}
 
 fn workspace() -> Workspace {
     Workspace::default()
@@ -10,7 +16,8 @@ fn verifies(scheme: PasswordScheme, password: &str, stored: &str) -> Result<bool
 
 /// A hash as the replaced service makes it, of a lower cost to keep the tests quick.
 fn old_service_hash(password: &[u8]) -> String {
-    bcrypt_hash(password, 4)
+    let computation = bcrypt::Computation::new(4, secret::random(), password);
+    PasswordHash::of_bcrypt(&computation, bcrypt::compute_alone(&computation)).as_str().to_owned()
 }
 
 #[test]
@@ -21,13 +28,13 @@ fn a_hash_is_argon2id_with_owasp_parameters_and_a_salt_of_its_own() {
     let second = PasswordScheme::Argon2id.hash(&password, &mut workspace);
     assert!(first.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", first.as_str());
     assert_ne!(first, second);
-    assert!(!PasswordScheme::Argon2id.replaces(&first));
+    assert!(!replaces(PasswordScheme::Argon2id, first.as_str()));
 }
 
 /// The crate's own verifier reads what we write with a reused buffer, and the other way round.
 #[test]
 fn hashes_are_the_same_as_the_crates_own() {
-    use argon2::password_hash::PasswordVerifier;
+    use ::argon2::password_hash::PasswordVerifier;
     let mut workspace = workspace();
     for text in ["correct horse", "пароль пароль", "x"] {
         let hash = PasswordScheme::Argon2id.hash(&Password::new(text), &mut workspace);
@@ -74,11 +81,10 @@ fn hashes_of_the_replaced_service_verify_and_are_replaced_by_stronger_ones() {
     let stored = "$2b$12$TxZc2ZpIWeoDt6Odx0SkmepB8DExVVjWmVpMohAL3SVe8DmdmUf9u".to_owned();
     assert_eq!(verifies(PasswordScheme::Argon2id, "correct horse", &stored), Ok(true));
     assert_eq!(verifies(PasswordScheme::Argon2id, "correct horsf", &stored), Ok(false));
-    let stored = PasswordHash::from_stored(stored);
-    assert!(PasswordScheme::Argon2id.replaces(&stored));
-    assert!(!PasswordScheme::Bcrypt.replaces(&stored));
-    let weaker = PasswordHash::from_stored(old_service_hash(b"correct horse"));
-    assert!(PasswordScheme::Bcrypt.replaces(&weaker), "cost 4 is weaker than 12");
+    assert!(replaces(PasswordScheme::Argon2id, &stored));
+    assert!(!replaces(PasswordScheme::Bcrypt, &stored));
+    let weaker = old_service_hash(b"correct horse");
+    assert!(replaces(PasswordScheme::Bcrypt, &weaker), "cost 4 is weaker than 12");
     assert!(!PasswordScheme::Bcrypt.replaces(&PasswordScheme::Bcrypt.decoy()));
     // Crypt_blowfish's own test vector.
     let vector = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
@@ -151,18 +157,32 @@ fn weaker_argon2_hashes_are_replaced() {
         "$argon2id$v=19$m=65536,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$/DO3gTkjHTS3Fia9YkXB1y76GQrWBcPYFmpyrc7fosI",
         "$argon2i$v=19$m=65536,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$/DO3gTkjHTS3Fia9YkXB1y76GQrWBcPYFmpyrc7fosI",
     ] {
-        assert!(PasswordScheme::Argon2id.replaces(&PasswordHash::from_stored(stored.to_owned())), "{stored}");
+        assert!(replaces(PasswordScheme::Argon2id, stored), "{stored}");
     }
     let stronger =
         "$argon2id$v=19$m=65536,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$/DO3gTkjHTS3Fia9YkXB1y76GQrWBcPYFmpyrc7fosI";
-    assert!(!PasswordScheme::Argon2id.replaces(&PasswordHash::from_stored(stronger.to_owned())));
+    assert!(!replaces(PasswordScheme::Argon2id, stronger));
 }
 
 #[test]
 fn a_decoy_verifies_without_a_match() {
     for scheme in [PasswordScheme::Argon2id, PasswordScheme::Bcrypt] {
         let decoy = scheme.decoy();
-        assert_eq!(scheme.verify(&Password::new("correct horse"), &decoy, &mut workspace()), Ok(false));
+        let new = scheme.hash(&Password::new("correct horse"), &mut workspace()).parse().unwrap();
+        match (&decoy, &new) {
+            (ParsedHash::Argon2(decoy), ParsedHash::Argon2(new)) => {
+                assert_eq!(decoy.matches(&Password::new("correct horse"), &mut workspace()), Ok(false));
+                assert_eq!(decoy.blocks(), new.blocks());
+            }
+            (ParsedHash::Bcrypt(decoy), ParsedHash::Bcrypt(new)) => {
+                let password = Password::new("correct horse");
+                let computations = decoy.computations(&password);
+                let output = bcrypt::compute_alone(&computations[0]);
+                assert!(!scheme.accepts_bcrypt(&password, decoy, &[output]));
+                assert_eq!(decoy.cost(), new.cost());
+            }
+            _ => panic!("{decoy:?} is of another kind than {new:?}"),
+        }
         assert!(!scheme.replaces(&decoy), "a decoy has the parameters of a new hash");
     }
 }

@@ -1,0 +1,191 @@
+//! What waits in the lane: those known before those who are not, each in the order of arrival.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Standing,
+    job::Job,
+    metrics::LaneMetrics,
+    pace::{Cost, Load, Pace},
+};
+use crate::password::bcrypt;
+
+/// Where a job stands. The order of places is the order in which they are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    standing: Standing,
+    number: u64,
+}
+
+struct Waiting {
+    job: Box<dyn Job>,
+    arrived: Instant,
+}
+
+/// The lane's queue and what it knows of its threads. Whoever holds the lock around it holds it for
+/// microseconds.
+pub(super) struct Queue {
+    waiting: BTreeMap<Place, Waiting>,
+    next_number: u64,
+    known: Load,
+    unknown: Load,
+    /// For each thread that computes, when it should be done.
+    running: Vec<Option<Instant>>,
+    pace: Pace,
+    deadline: Duration,
+    metrics: LaneMetrics,
+    closed: bool,
+}
+
+impl Queue {
+    /// However quick the lane is, a longer queue of either standing would only hold memory.
+    const MAX_WAITING: usize = 1024;
+
+    pub(super) fn new(threads: usize, deadline: Duration, metrics: LaneMetrics) -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            next_number: 0,
+            known: Load::default(),
+            unknown: Load::default(),
+            running: vec![None; threads],
+            pace: Pace::FIRST,
+            deadline,
+            metrics,
+            closed: false,
+        }
+    }
+
+    /// Whether a job would be taken; else how long it would have to wait.
+    pub(super) fn admit(&self, standing: Standing) -> Result<(), Duration> {
+        let wait = self.expected_wait(standing);
+        let waiting = match standing {
+            Standing::Known => self.known.jobs(),
+            Standing::Unknown => self.unknown.jobs(),
+        };
+        if wait <= self.deadline && waiting < Self::MAX_WAITING {
+            return Ok(());
+        }
+        self.metrics.refused_at_arrival(standing);
+        Err(wait)
+    }
+
+    pub(super) fn enter(&mut self, standing: Standing, job: Box<dyn Job>) -> Result<Place, Duration> {
+        self.admit(standing)?;
+        let place = Place { standing, number: self.next_number };
+        self.next_number += 1;
+        self.load(standing).add(job.cost());
+        self.metrics.entered(standing);
+        self.waiting.insert(place, Waiting { job, arrived: Instant::now() });
+        Ok(place)
+    }
+
+    /// The caller has gone; a job that has started is finished for nobody.
+    pub(super) fn abandon(&mut self, place: Place) {
+        if self.leave(place).is_some() {
+            self.metrics.abandoned(place.standing);
+        }
+    }
+
+    /// The next job, or several bcrypt jobs of equal cost that a thread computes together; none if nothing
+    /// waits.
+    pub(super) fn take(&mut self, thread: usize) -> Vec<Box<dyn Job>> {
+        let now = Instant::now();
+        self.refuse_late(now);
+        let mut taken: Vec<_> = self.waiting.pop_first().into_iter().collect();
+        let Some((_, first)) = taken.first() else { return Vec::new() };
+        let cost = first.job.cost();
+        if let Cost::Bcrypt { cost, computations } = cost {
+            let mut free = bcrypt::TOGETHER.saturating_sub(computations);
+            taken.extend(self.waiting.extract_if(.., |_, waiting| match waiting.job.cost() {
+                Cost::Bcrypt { cost: same, computations } if same == cost && computations <= free => {
+                    free -= computations;
+                    true
+                }
+                _ => false,
+            }));
+        }
+        for (place, waiting) in &taken {
+            self.load(place.standing).remove(waiting.job.cost());
+            self.metrics.started(place.standing, now.duration_since(waiting.arrived));
+        }
+        self.running[thread] = Some(now + self.pace.of(cost));
+        self.metrics.computing.inc();
+        taken.into_iter().map(|(_, waiting)| waiting.job).collect()
+    }
+
+    /// A thread finished what it took.
+    pub(super) fn finished(&mut self, thread: usize, cost: Cost, took: Duration) {
+        self.pace.measure(cost, took);
+        self.running[thread] = None;
+        self.metrics.computing.dec();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Forgets what waits, and takes no more.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        for place in self.waiting.keys().copied().collect::<Vec<_>>() {
+            self.abandon(place);
+        }
+    }
+
+    /// How long until a job that comes now would start. Those who are not known wait for everybody else.
+    fn expected_wait(&self, standing: Standing) -> Duration {
+        let now = Instant::now();
+        let mut running = Duration::ZERO;
+        for thread in &self.running {
+            match thread {
+                Some(end) => running += end.saturating_duration_since(now),
+                None if self.waiting.is_empty() => return Duration::ZERO,
+                None => {}
+            }
+        }
+        let ahead = match standing {
+            Standing::Known => self.pace.of_all(&[&self.known]),
+            Standing::Unknown => self.pace.of_all(&[&self.known, &self.unknown]),
+        };
+        let threads = u32::try_from(self.running.len().max(1)).unwrap_or(u32::MAX);
+        running.saturating_add(ahead) / threads
+    }
+
+    /// Refuses the jobs that were to start by now, but that others went before.
+    fn refuse_late(&mut self, now: Instant) {
+        // The judgement at the arrival is an estimate: somewhat later is still in time.
+        let latest = self.deadline + self.deadline / 4;
+        for standing in [Standing::Known, Standing::Unknown] {
+            while let Some((&place, first)) = self.waiting.range(Place { standing, number: 0 }..).next() {
+                if place.standing != standing || now.duration_since(first.arrived) <= latest {
+                    break;
+                }
+                let wait = self.expected_wait(standing);
+                if let Some(late) = self.leave(place) {
+                    self.metrics.refused_late(standing);
+                    late.job.refuse(wait);
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self, place: Place) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&place)?;
+        self.load(place.standing).remove(waiting.job.cost());
+        Some(waiting)
+    }
+
+    const fn load(&mut self, standing: Standing) -> &mut Load {
+        match standing {
+            Standing::Known => &mut self.known,
+            Standing::Unknown => &mut self.unknown,
+        }
+    }
+}
