@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 use super::{Password, UnusableHash};
 
+mod interleaved;
+
 /// bcrypt reads no more of a password than this.
 pub(super) const MAX_BYTES: usize = 72;
 /// The most of the cost of a stored hash; more would let one row occupy the hashing lane.
@@ -54,10 +56,17 @@ impl Computation {
     }
 }
 
-/// The output of each of `computations`, which are of one cost.
+/// The output of each of `computations`, which are of one cost; up to [`TOGETHER`] take little longer than one.
 #[must_use]
 pub fn compute(computations: &[&Computation]) -> Vec<Output> {
-    computations.iter().map(|computation| compute_alone(computation)).collect()
+    match *computations {
+        [] => Vec::new(),
+        [one] => vec![compute_alone(one)],
+        [one, two] => interleaved::compute([one, two]).to_vec(),
+        [one, two, three] => interleaved::compute([one, two, three]).to_vec(),
+        [one, two, three, four] => interleaved::compute([one, two, three, four]).to_vec(),
+        _ => computations.chunks(TOGETHER).flat_map(compute).collect(),
+    }
 }
 
 /// The output of one computation, by the crate `bcrypt`.
