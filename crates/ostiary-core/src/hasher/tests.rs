@@ -127,3 +127,170 @@ async fn a_panic_costs_one_job_and_no_thread() {
     assert_eq!(lost, Err(HasherError::Lost));
     assert!(hasher.hash(Password::new("correct horse"), Standing::Unknown).await.is_ok());
 }
+
+#[tokio::test]
+async fn those_who_are_known_go_first_and_are_taken_when_the_lane_is_full_for_others() {
+    let hasher = hasher(PasswordScheme::Argon2id, 1, Duration::from_secs(5));
+    let release = hold(&hasher);
+    let (finished, order) = mpsc::channel();
+    let mut waiting = Vec::new();
+    let mut enter = |standing: Standing| {
+        let finished = finished.clone();
+        let cost = Cost::Argon2 { blocks: 100 * argon2::BLOCKS_OF_NEW };
+        let work = move |_: &_, _: &_, _: &mut _| finished.send(standing).unwrap();
+        let mut job = Box::pin(hasher.lane.run(standing, cost, Vec::new(), work));
+        let refused = poll_once(job.as_mut());
+        waiting.push(job);
+        refused
+    };
+    // Each takes two seconds: after three, nobody else is let in but those who are known.
+    for _ in 0..3 {
+        assert_eq!(enter(Standing::Unknown), None);
+    }
+    assert!(matches!(enter(Standing::Unknown), Some(Err(HasherError::Busy(_)))));
+    for _ in 0..3 {
+        assert_eq!(enter(Standing::Known), None);
+    }
+    assert!(matches!(enter(Standing::Known), Some(Err(HasherError::Busy(_)))));
+    let metrics = hasher.metrics();
+    for standing in [Standing::Known, Standing::Unknown] {
+        let labels = LaneMetrics::standing(standing);
+        assert_eq!(metrics.depth.get_or_create(&labels).get(), 3, "{standing:?}");
+        assert_eq!(metrics.refused.get_or_create(&labels).get(), 1, "{standing:?}");
+    }
+    release.send(()).unwrap();
+    let order: Vec<_> = order.into_iter().take(6).collect();
+    assert_eq!(order, [[Standing::Known; 3], [Standing::Unknown; 3]].concat());
+    let unknown = LaneMetrics::standing(Standing::Unknown);
+    assert_eq!(metrics.depth.get_or_create(&unknown).get(), 0);
+}
+
+#[tokio::test]
+async fn work_that_others_kept_going_before_is_refused_when_its_time_has_passed() {
+    let hasher = hasher(PasswordScheme::Argon2id, 1, Duration::from_millis(80));
+    let release = hold(&hasher);
+    let (ran, has_run) = mpsc::channel();
+    let work = move |_: &_, _: &_, _: &mut _| ran.send(()).unwrap();
+    let mut late = Box::pin(hasher.lane.run(Standing::Unknown, Cost::Estimate, Vec::new(), work));
+    assert!(poll_once(late.as_mut()).is_none());
+    // A test of time itself.
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    release.send(()).unwrap();
+    assert!(matches!(late.await, Err(HasherError::Busy(_))));
+    assert!(has_run.recv().is_err(), "it ran");
+    let unknown = LaneMetrics::standing(Standing::Unknown);
+    assert_eq!(hasher.metrics().refused.get_or_create(&unknown).get(), 1);
+    assert_eq!(hasher.metrics().depth.get_or_create(&unknown).get(), 0);
+}
+
+/// The bcrypt computations that were done by so many together.
+fn computed(hasher: &Hasher, together: usize) -> u64 {
+    hasher.metrics().bcrypt.get_or_create(&LaneMetrics::together(together)).get()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bcrypt_jobs_that_wait_are_computed_together_and_each_is_told_its_own_verdict() {
+    let hasher = Arc::new(hasher(PasswordScheme::Bcrypt, 2, Duration::from_mins(1)));
+    let held = [hold(&hasher), hold(&hasher)];
+    let mut logins = tokio::task::JoinSet::new();
+    for number in 0..16 {
+        let hasher = Arc::clone(&hasher);
+        logins.spawn(async move {
+            let password = format!("correct horse {number}");
+            let typed = if number % 3 == 0 { "another horse" } else { &password };
+            let stored = Some(cheap_hash(&password));
+            let standing = if number % 2 == 0 { Standing::Known } else { Standing::Unknown };
+            let expected = if number % 3 == 0 { Verdict::Wrong } else { Verdict::RightButWeak };
+            (hasher.verify(Password::new(typed), stored, standing).await, Ok(expected))
+        });
+    }
+    let depth = |standing| hasher.metrics().depth.get_or_create(&LaneMetrics::standing(standing)).get();
+    while depth(Standing::Known) + depth(Standing::Unknown) < 16 {
+        tokio::task::yield_now().await;
+    }
+    drop(held);
+    for (verdict, expected) in logins.join_all().await {
+        assert_eq!(verdict, expected);
+    }
+    assert_eq!([1, 2, 3, 4].map(|together| computed(&hasher, together)), [0, 0, 0, 16]);
+}
+
+#[tokio::test]
+async fn jobs_of_other_costs_wait_for_their_own_round_and_a_password_of_two_spellings_takes_two_places() {
+    let hasher = hasher(PasswordScheme::Bcrypt, 1, Duration::from_mins(1));
+    let release = hold(&hasher);
+    let composed = "caf\u{e9} noir";
+    let decomposed = "cafe\u{301} noir";
+    let dearer = ::bcrypt::hash_with_salt("correct horse", 5, [7; 16]).unwrap().to_string();
+    let dearer = PasswordHash::from_stored(dearer);
+    let mut waiting = Vec::new();
+    for (typed, stored) in [
+        ("correct horse", cheap_hash("correct horse")),
+        ("correct horse", dearer),
+        (decomposed, cheap_hash(composed)),
+        (decomposed, cheap_hash(decomposed)),
+        ("correct horse", cheap_hash("correct horse")),
+    ] {
+        let mut job = Box::pin(hasher.verify(Password::new(typed), Some(stored), Standing::Unknown));
+        assert!(poll_once(job.as_mut()).is_none());
+        waiting.push(job);
+    }
+    drop(release);
+    for job in waiting {
+        assert_eq!(job.await, Ok(Verdict::RightButWeak));
+    }
+    // The first with one of the two spellings and the last; the dearer one; the other two spellings.
+    assert_eq!([1, 2, 3, 4].map(|together| computed(&hasher, together)), [1, 2, 0, 4]);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_round_costs_its_jobs_and_no_thread() {
+    let hasher = hasher(PasswordScheme::Bcrypt, 1, Duration::from_mins(1));
+    let release = hold(&hasher);
+    let hash: bcrypt::Hash = cheap_hash("correct horse").as_str().parse().unwrap();
+    let mut waiting = Vec::new();
+    // The third says that its cost is another than it is, so the round cannot be computed.
+    for cost in [5, 5, 4] {
+        let computations = match cost {
+            4 => hash.computations(&Password::new("correct horse")),
+            cost => {
+                let dearer = ::bcrypt::hash_with_salt("x", cost, [7; 16]).unwrap().to_string();
+                let hash: bcrypt::Hash = dearer.parse().unwrap();
+                hash.computations(&Password::new("x"))
+            }
+        };
+        let cost = Cost::Bcrypt { cost: 5, computations: 1 };
+        let work = |_: &_, outputs: &[_], _: &mut _| outputs.len();
+        let mut job = Box::pin(hasher.lane.run(Standing::Unknown, cost, computations, work));
+        assert!(poll_once(job.as_mut()).is_none());
+        waiting.push(job);
+    }
+    drop(release);
+    for job in waiting {
+        assert_eq!(job.await, Err(HasherError::Lost));
+    }
+    let stored = Some(cheap_hash("correct horse"));
+    let verdict = hasher.verify(Password::new("correct horse"), stored, Standing::Unknown).await;
+    assert_eq!(verdict, Ok(Verdict::RightButWeak));
+}
+
+#[tokio::test]
+async fn the_figures_are_there_before_anything_happens_and_follow_what_does() {
+    let mut registry = prometheus_client::registry::Registry::default();
+    let hasher = argon2id(1);
+    hasher.metrics().register(&mut registry);
+    hasher.hash(Password::new("correct horse"), Standing::Known).await.unwrap();
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for line in [
+        "ostiary_hash_lane_depth{standing=\"known\"} 0",
+        "ostiary_hash_lane_wait_seconds_count{standing=\"known\"} 1",
+        "ostiary_hash_lane_wait_seconds_count{standing=\"unknown\"} 0",
+        "ostiary_hash_lane_refused_total{standing=\"unknown\"} 0",
+        "ostiary_hash_lane_dropped_total{standing=\"known\"} 0",
+        "# TYPE ostiary_hash_lane_computing gauge",
+        "ostiary_hash_lane_bcrypt_computations_total{together=\"4\"} 0",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+    }
+}
