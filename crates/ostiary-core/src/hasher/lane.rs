@@ -38,7 +38,8 @@ impl Drop for Caller<'_> {
 
 impl Lane {
     /// Added to the niceness of the lane's threads; measured: two of them beside a busy server leave
-    /// it 90 % of its pace at 10, against 60 % at 0.
+    /// it 90 % of its pace at 10, against 60 % at 0. What wakes up beside them waits no longer than beside none
+    /// at 10 as at 19, but at 19 a busy server would leave the logins a seventieth of a core instead of a tenth.
     const NICENESS: i32 = 10;
 
     /// Starts the threads.
