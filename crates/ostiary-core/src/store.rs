@@ -13,6 +13,7 @@ mod services;
 mod sessions;
 
 use async_trait::async_trait;
+use prometheus_client::registry::Registry;
 
 pub use accounts::{
     Account, AccountContact, Accounts, Change, Credentials, NewAccount, PasswordChange, RegisterOutcome,
@@ -38,6 +39,9 @@ pub trait Store:
     /// # Errors
     /// If it cannot.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// Adds the store's figures to those that are shown to Prometheus.
+    fn register_metrics(&self, registry: &mut Registry);
 }
 
 /// A step of a store failed.

@@ -2,5 +2,6 @@
 //!
 //! [`sqlite`] is embedded and needs nothing; [`postgres`] is a server that several nodes share.
 
+mod metrics;
 pub mod postgres;
 pub mod sqlite;

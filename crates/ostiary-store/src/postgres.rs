@@ -11,6 +11,7 @@ use ostiary_core::{
     clock::CorrectedClock,
     store::{Store, StoreError},
 };
+use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use tokio_postgres::Row;
 
@@ -23,6 +24,7 @@ mod directory;
 mod faults;
 mod keys;
 mod open_error;
+mod pool_metrics;
 mod pooler;
 mod report;
 mod schema;
@@ -108,11 +110,16 @@ impl PostgresStore {
 
     /// Asks what takes a look into the directory of accounts. Somebody else's may take its time, and do more than
     /// read.
-    async fn look_up(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
+    async fn look_up(
+        &self,
+        verb: &'static str,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
         if self.directory.is_foreign() {
-            self.database.write(sql, parameters).await
+            self.database.write(verb, sql, parameters).await
         } else {
-            self.database.read(sql, parameters).await
+            self.database.read(verb, sql, parameters).await
         }
     }
 
@@ -133,12 +140,16 @@ impl fmt::Debug for PostgresStore {
 impl Store for PostgresStore {
     async fn check(&self) -> Result<(), StoreError> {
         let sql = "select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean";
-        let rows = self.database.read(sql, &[]).await?;
+        let rows = self.database.read("check", sql, &[]).await?;
         if rows.first().is_some_and(|row| row.get(0)) {
             self.database.forget_readers();
             return Err(StoreError::Unavailable("the database takes no writes: it is a standby".into()));
         }
         Ok(())
+    }
+
+    fn register_metrics(&self, registry: &mut Registry) {
+        self.database.register_metrics(registry);
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use ostiary_core::store::{Store, StoreError};
+use prometheus_client::registry::Registry;
 
 mod accounts;
 mod audit;
@@ -14,6 +15,7 @@ mod cleanup;
 mod columns;
 mod connection;
 mod keys;
+mod metrics;
 mod migrations;
 mod readers;
 mod secret;
@@ -23,6 +25,7 @@ mod writer;
 
 pub use connection::OpenError;
 
+use metrics::SqliteMetrics;
 use readers::Readers;
 use writer::Writer;
 
@@ -31,6 +34,7 @@ use writer::Writer;
 pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
+    metrics: SqliteMetrics,
 }
 
 /// What a database amounts to, for an operator.
@@ -65,9 +69,12 @@ impl SqliteStore {
         drop(migrating);
         // A read-only or full disk shows now, not at the first login.
         connection::write_header(&writer).map_err(|error| OpenError::new(path, &error))?;
+        let metrics = SqliteMetrics::new();
         Ok(Self {
-            writer: Writer::start(writer, path).map_err(|error| OpenError::new(path, &error))?,
-            readers: Readers::open(path)?,
+            writer: Writer::start(writer, path, metrics.clone())
+                .map_err(|error| OpenError::new(path, &error))?,
+            readers: Readers::open(path, metrics.statements.clone())?,
+            metrics,
         })
     }
 
@@ -77,7 +84,7 @@ impl SqliteStore {
     /// # Errors
     /// If the store fails.
     pub async fn limit_growth(&self, pages: Option<u32>) -> Result<(), StoreError> {
-        self.writer.step(move |connection| connection::limit_growth(connection, pages)).await
+        self.writer.step("limit_growth", move |connection| connection::limit_growth(connection, pages)).await
     }
 }
 
@@ -112,7 +119,11 @@ pub fn examine(path: &Path) -> Result<SqliteReport, OpenError> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn check(&self) -> Result<(), StoreError> {
-        self.readers.read(|connection| connection.query_row("select 1", [], |_| Ok(())))?;
+        self.readers.read("check", |connection| connection.query_row("select 1", [], |_| Ok(())))?;
         self.writer.check().await
+    }
+
+    fn register_metrics(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
     }
 }

@@ -75,7 +75,7 @@ impl Accounts for PostgresStore {
         let (session, event) = (SessionColumns::of(&session), EventColumns::of(&event));
         let own: [Parameter<'_>; 1] = [(&payload, Type::JSONB)];
         let parameters = [&own[..], &session.parameters(), &event.parameters()].concat();
-        let made = self.database.try_write(sql, &parameters).await;
+        let made = self.database.try_write("register", sql, &parameters).await;
         match made {
             // A directory that made no account would leave the session without a user, and the statement fails.
             Ok(rows) => Ok(RegisterOutcome::Registered(UserId::from_uuid(rows[0].get(0)))),
@@ -101,7 +101,7 @@ impl Accounts for PostgresStore {
         let (first, second) = (self.spelling(contact), contact.canonical().value());
         // Whoever made the function decides on the type of its argument: text, varchar, citext.
         let parameters: [Parameter<'_>; 2] = [(&first, Type::UNKNOWN), (&second, Type::UNKNOWN)];
-        let rows = self.look_up(sql, &parameters).await?;
+        let rows = self.look_up("find_credentials", sql, &parameters).await?;
         Ok(rows.first().map(|row| Credentials {
             user_id: UserId::from_uuid(row.get(0)),
             password_hash: row.get::<_, Option<String>>(1).map(PasswordHash::from_stored),
@@ -112,7 +112,7 @@ impl Accounts for PostgresStore {
         // It cannot tell a user who is gone from one without a password, and need not: neither has the right one.
         self.directory.require(&GET_PASSWORD_HASH)?;
         let sql = "select accounts.get_password_hash($1)::text";
-        let rows = self.look_up(sql, &[(&user_id.as_uuid(), Type::UUID)]).await?;
+        let rows = self.look_up("credentials_of", sql, &[(&user_id.as_uuid(), Type::UUID)]).await?;
         Ok(rows.first().map(|row| Credentials {
             user_id,
             password_hash: row.get::<_, Option<String>>(0).map(PasswordHash::from_stored),
@@ -122,7 +122,7 @@ impl Accounts for PostgresStore {
     async fn find_account(&self, user_id: UserId) -> Result<Option<Account>, StoreError> {
         self.directory.require(&GET_ACCOUNT)?;
         let sql = "select accounts.get_account($1)::jsonb";
-        let rows = self.look_up(sql, &[(&user_id.as_uuid(), Type::UUID)]).await?;
+        let rows = self.look_up("find_account", sql, &[(&user_id.as_uuid(), Type::UUID)]).await?;
         let Some(Json(answer)) = rows.first().and_then(|row| row.get::<_, Option<Json<Value>>>(0)) else {
             return Ok(None);
         };
@@ -146,7 +146,8 @@ impl Accounts for PostgresStore {
         let (seen, new, event) = (seen.map(Json), new.map(Json), EventColumns::of(&event.event));
         let own: [Parameter<'_>; 4] =
             [(&user_id, Type::UUID), (&seen, Type::JSONB), (&new, Type::JSONB), (&session_id, Type::UUID)];
-        let made = self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
+        let made =
+            self.database.write("replace_profile", sql, &[&own[..], &event.parameters()].concat()).await?;
         Ok(if made.is_empty() { Change::Stale } else { Change::Made })
     }
 
@@ -166,7 +167,9 @@ impl Accounts for PostgresStore {
             (&session_id, Type::UUID),
             (&Revocation::PasswordChanged.as_str(), Type::TEXT),
         ];
-        let is_made = is_true(&self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?);
+        let is_made = is_true(
+            &self.database.write("change_password", sql, &[&own[..], &event.parameters()].concat()).await?,
+        );
         Ok(if is_made { Change::Made } else { Change::Stale })
     }
 
@@ -176,7 +179,9 @@ impl Accounts for PostgresStore {
         let (user_id, session_id) = (user_id.as_uuid(), event.session_id.as_uuid());
         let event = EventColumns::of(&event.event);
         let own: [Parameter<'_>; 2] = [(&user_id, Type::UUID), (&session_id, Type::UUID)];
-        Ok(is_true(&self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?))
+        Ok(is_true(
+            &self.database.write("delete_account", sql, &[&own[..], &event.parameters()].concat()).await?,
+        ))
     }
 
     async fn replace_password_hash(
@@ -189,7 +194,7 @@ impl Accounts for PostgresStore {
         let sql = "select accounts.replace_password_hash($1, $2, $3)";
         let parameters: [Parameter<'_>; 3] =
             [(&user_id.as_uuid(), Type::UUID), (&old.as_str(), Type::TEXT), (&new.as_str(), Type::TEXT)];
-        Ok(is_true(&self.database.write(sql, &parameters).await?))
+        Ok(is_true(&self.database.write("replace_password_hash", sql, &parameters).await?))
     }
 
     async fn ensure_groups(&self, names: &[String], now: Timestamp) -> Result<(), StoreError> {
@@ -200,7 +205,9 @@ impl Accounts for PostgresStore {
                    select wanted.name, $2 from pg_catalog.unnest($1) as wanted (name)
                    where not exists (select from accounts.groups where groups.name = wanted.name)
                    on conflict do nothing";
-        self.database.write(sql, &[(&names, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)]).await?;
+        self.database
+            .write("ensure_groups", sql, &[(&names, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)])
+            .await?;
         Ok(())
     }
 }

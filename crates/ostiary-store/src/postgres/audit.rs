@@ -25,7 +25,7 @@ impl AuditTrail for PostgresStore {
             (about.user_id.map(|id| id.as_uuid()), about.session_id.map(|id| id.as_uuid()));
         let event = EventColumns::of(&event);
         let own: [Parameter<'_>; 2] = [(&user_id, Type::UUID), (&session_id, Type::UUID)];
-        self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
+        self.database.write("record", sql, &[&own[..], &event.parameters()].concat()).await?;
         Ok(())
     }
 
@@ -48,7 +48,7 @@ impl AuditTrail for PostgresStore {
             (&query.actions, Type::TEXT_ARRAY),
             (&i64::from(query.limit), Type::INT8),
         ];
-        Ok(self.database.read(sql, &parameters).await?.iter().map(from_row).collect())
+        Ok(self.database.read("audit_events", sql, &parameters).await?.iter().map(from_row).collect())
     }
 }
 

@@ -29,7 +29,7 @@ impl Cleanup for PostgresStore {
             (&now, Type::TIMESTAMPTZ),
             (&until, Type::TIMESTAMPTZ),
         ];
-        Ok(!self.database.write(sql, &parameters).await?.is_empty())
+        Ok(!self.database.write("lease", sql, &parameters).await?.is_empty())
     }
 
     async fn delete_leftovers(
@@ -76,7 +76,7 @@ impl Cleanup for PostgresStore {
             }
         };
         let parameters: [Parameter<'_>; 2] = [(&before, Type::TIMESTAMPTZ), (&i64::from(limit), Type::INT8)];
-        let deleted = self.database.write(sql, &parameters).await?;
+        let deleted = self.database.write("delete_leftovers", sql, &parameters).await?;
         Ok(u32::try_from(deleted.len()).unwrap_or(limit))
     }
 }

@@ -16,6 +16,7 @@ use deadpool_postgres::{
     ClientWrapper, Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
 use ostiary_core::store::StoreError;
+use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use tokio_postgres::{
     Config, Row,
@@ -24,9 +25,11 @@ use tokio_postgres::{
 
 use super::{
     faults::{Fault, is_statement_stale},
+    pool_metrics::PoolMetrics,
     settings::{PoolSize, PostgresSettings},
     tls::{Connected, Connector},
 };
+use crate::metrics::StatementMetrics;
 
 /// How long a request waits for a connection of the pool, or for a new one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -47,6 +50,7 @@ pub(super) struct Database {
     writers: Pool,
     readers: Readers,
     prepared: bool,
+    metrics: StatementMetrics,
 }
 
 impl Database {
@@ -78,7 +82,8 @@ impl Database {
             .expect("a pool with a runtime can have time-outs");
         tokio::spawn(warm(writers.clone(), usize::from(least)));
         let readers = if prepared { readers } else { Vec::new() };
-        Ok(Self { writers, readers: Readers::new(link, readers).await?, prepared })
+        let readers = Readers::new(link, readers).await?;
+        Ok(Self { writers, readers, prepared, metrics: StatementMetrics::new("postgres") })
     }
 
     /// Whether statements are prepared.
@@ -86,27 +91,40 @@ impl Database {
         self.prepared
     }
 
-    /// Runs a statement that may change something, once, or twice if the first time it cannot have.
+    /// Adds the figures of statements and of the pool.
+    pub(super) fn register_metrics(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+        registry.register_collector(Box::new(PoolMetrics::new(self.writers.clone())));
+    }
+
+    /// Runs a statement of the verb `verb` that may change something, once, or twice if the first time it
+    /// cannot have.
     pub(super) async fn write(
         &self,
+        verb: &'static str,
         sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
-        let outcome = self.try_write(sql, parameters).await;
+        let outcome = self.try_write(verb, sql, parameters).await;
         outcome.map_err(Fault::into_store_error)
     }
 
     /// [`Database::write`], for a caller who knows what some faults mean.
     pub(super) async fn try_write(
         &self,
+        verb: &'static str,
         sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, Fault> {
         let statement = Statement { sql, parameters, deadline: Instant::now() + DEADLINE };
-        match self.write_once(statement).await {
+        let start = std::time::Instant::now();
+        let outcome = match self.write_once(statement).await {
             Err(fault) if fault.may_be_retried(false) => self.write_once(statement).await,
             outcome => outcome,
-        }
+        };
+        let failed = outcome.as_ref().is_err_and(|fault| !fault.is_refusal());
+        self.metrics.record(verb, start, failed);
+        outcome
     }
 
     async fn write_once(&self, statement: Statement<'_>) -> Result<Vec<Row>, Fault> {
@@ -128,17 +146,20 @@ impl Database {
         self.readers.forget_all();
     }
 
-    /// Runs a statement that changes nothing.
+    /// Runs a statement of the verb `verb` that changes nothing.
     pub(super) async fn read(
         &self,
+        verb: &'static str,
         sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         let statement = Statement { sql, parameters, deadline: Instant::now() + DEADLINE };
+        let start = std::time::Instant::now();
         let outcome = match self.read_once(statement).await {
             Err(fault) if fault.may_be_retried(true) => self.read_once(statement).await,
             outcome => outcome,
         };
+        self.metrics.record(verb, start, outcome.is_err());
         outcome.map_err(Fault::into_store_error)
     }
 

@@ -18,7 +18,7 @@ impl SigningKeys for PostgresStore {
             "select id, algorithm, generation, public_key, sealed_private_key, created_at, activates_at,
                        expires_at, retired_at
                    from auth.signing_keys order by activates_at, generation";
-        Ok(self.database.read(sql, &[]).await?.iter().filter_map(from_row).collect())
+        Ok(self.database.read("signing_keys", sql, &[]).await?.iter().filter_map(from_row).collect())
     }
 
     async fn add_signing_key(&self, key: StoredSigningKey, event: AuditEvent) -> Result<bool, StoreError> {
@@ -48,7 +48,8 @@ impl SigningKeys for PostgresStore {
             (&key.expires_at, Type::TIMESTAMPTZ),
             (&key.retired_at, Type::TIMESTAMPTZ),
         ];
-        let added = self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
+        let added =
+            self.database.write("add_signing_key", sql, &[&own[..], &event.parameters()].concat()).await?;
         Ok(!added.is_empty())
     }
 
@@ -56,7 +57,7 @@ impl SigningKeys for PostgresStore {
         let sql = "update auth.signing_keys set expires_at = $2
                    where id = $1 and expires_at < $2 and retired_at is null";
         let parameters: [Parameter<'_>; 2] = [(&id.as_str(), Type::TEXT), (&expires_at, Type::TIMESTAMPTZ)];
-        self.database.write(sql, &parameters).await?;
+        self.database.write("extend_signing_key", sql, &parameters).await?;
         Ok(())
     }
 
@@ -72,7 +73,8 @@ impl SigningKeys for PostgresStore {
             select from retired";
         let event = EventColumns::of(&event);
         let own: [Parameter<'_>; 1] = [(&id.as_str(), Type::TEXT)];
-        let retired = self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
+        let retired =
+            self.database.write("retire_signing_key", sql, &[&own[..], &event.parameters()].concat()).await?;
         Ok(!retired.is_empty())
     }
 }

@@ -13,7 +13,10 @@ use super::PostgresStore;
 #[async_trait]
 impl KnownSecret for PostgresStore {
     async fn secret_fingerprint(&self) -> Result<Option<SecretFingerprint>, StoreError> {
-        let rows = self.database.read("select fingerprint from auth.known_secret", &[]).await?;
+        let rows = self
+            .database
+            .read("secret_fingerprint", "select fingerprint from auth.known_secret", &[])
+            .await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let bytes: &[u8] = row.get(0);
         let bytes = bytes.try_into().map_err(|error| StoreError::Failed(Box::new(error)))?;
@@ -34,6 +37,7 @@ impl KnownSecret for PostgresStore {
         let rows = self
             .database
             .write(
+                "remember_secret",
                 sql,
                 &[
                     (&fingerprint.as_bytes().as_slice(), Type::BYTEA),

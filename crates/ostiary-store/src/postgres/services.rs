@@ -32,7 +32,7 @@ impl ServiceCredentials for PostgresStore {
             (&credential.secret_hash.as_bytes().as_slice(), Type::BYTEA),
             (&credential.created_at, Type::TIMESTAMPTZ),
         ];
-        self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
+        self.database.write("add_service_credential", sql, &[&own[..], &event.parameters()].concat()).await?;
         Ok(())
     }
 
@@ -42,14 +42,14 @@ impl ServiceCredentials for PostgresStore {
     ) -> Result<Option<StoredServiceCredential>, StoreError> {
         let sql = "select id, name, secret_hash, created_at from auth.service_credentials
                    where id = $1 and revoked_at is null";
-        let rows = self.database.read(sql, &[(&id.as_uuid(), Type::UUID)]).await?;
+        let rows = self.database.read("find_service_credential", sql, &[(&id.as_uuid(), Type::UUID)]).await?;
         rows.first().map(from_row).transpose()
     }
 
     async fn service_credentials(&self) -> Result<Vec<StoredServiceCredential>, StoreError> {
         let sql = "select id, name, secret_hash, created_at from auth.service_credentials
                    where revoked_at is null order by created_at, id";
-        self.database.read(sql, &[]).await?.iter().map(from_row).collect()
+        self.database.read("service_credentials", sql, &[]).await?.iter().map(from_row).collect()
     }
 
     async fn revoke_service_credential(
@@ -68,7 +68,10 @@ impl ServiceCredentials for PostgresStore {
             select from revoked";
         let (id, event) = (id.as_uuid(), EventColumns::of(&event));
         let own: [Parameter<'_>; 1] = [(&id, Type::UUID)];
-        let revoked = self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
+        let revoked = self
+            .database
+            .write("revoke_service_credential", sql, &[&own[..], &event.parameters()].concat())
+            .await?;
         Ok(!revoked.is_empty())
     }
 }

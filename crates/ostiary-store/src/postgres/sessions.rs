@@ -64,7 +64,7 @@ impl Sessions for PostgresStore {
         let (session, event) = (SessionColumns::of(&session), EventColumns::of(&event));
         let own: [Parameter<'_>; 3] = [(&user_id, Type::UUID), (&seen, Type::TEXT), (&most, Type::INT8)];
         let parameters = [&own[..], &session.parameters(), &event.parameters()].concat();
-        let is_open = is_true(&self.database.write(sql, &parameters).await?);
+        let is_open = is_true(&self.database.write("open_session", sql, &parameters).await?);
         Ok(if is_open { OpenOutcome::Opened } else { OpenOutcome::NoSuchUser })
     }
 
@@ -79,7 +79,7 @@ impl Sessions for PostgresStore {
             (&at.now, Type::TIMESTAMPTZ),
             (&at.refreshed_after, Type::TIMESTAMPTZ),
         ];
-        Ok(self.look_up(sql, &parameters).await?.first().map(live_session))
+        Ok(self.look_up("find_session", sql, &parameters).await?.first().map(live_session))
     }
 
     async fn sessions_of(&self, user_id: UserId, at: LiveAt) -> Result<Vec<SessionRecord>, StoreError> {
@@ -93,7 +93,7 @@ impl Sessions for PostgresStore {
             (&at.now, Type::TIMESTAMPTZ),
             (&at.refreshed_after, Type::TIMESTAMPTZ),
         ];
-        Ok(self.look_up(sql, &parameters).await?.iter().map(session_record).collect())
+        Ok(self.look_up("sessions_of", sql, &parameters).await?.iter().map(session_record).collect())
     }
 
     async fn rotate_session(
@@ -111,7 +111,7 @@ impl Sessions for PostgresStore {
             (&rotation.at.now, Type::TIMESTAMPTZ),
             (&rotation.at.refreshed_after, Type::TIMESTAMPTZ),
         ];
-        match self.database.write(sql, &parameters).await?.first() {
+        match self.database.write("rotate_session", sql, &parameters).await?.first() {
             Some(row) => Ok(RotateOutcome::Rotated(live_session(row))),
             None => self.judge_rotation(rotation, on_reuse).await,
         }
@@ -147,7 +147,7 @@ impl Sessions for PostgresStore {
         ];
         let cap: [Parameter<'_>; 1] = [(&most, Type::INT8)];
         let parameters = [&own[..], &columns.parameters(), &cap].concat();
-        let rows = self.database.write(sql, &parameters).await?;
+        let rows = self.database.write("exchange_token", sql, &parameters).await?;
         match outcome_of(&rows)? {
             ("opened", Some(user_id)) => Ok(ExchangeOutcome::Opened(session.of(user_id))),
             ("repeated", Some(_)) => {
@@ -185,7 +185,8 @@ impl Sessions for PostgresStore {
         let event = EventColumns::of(&event);
         let own: [Parameter<'_>; 3] =
             [(&session_id, Type::UUID), (&owner, Type::UUID), (&why.as_str(), Type::TEXT)];
-        let revoked = self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
+        let revoked =
+            self.database.write("revoke_session", sql, &[&own[..], &event.parameters()].concat()).await?;
         Ok(if revoked.is_empty() { RevokeOutcome::NotOpen } else { RevokeOutcome::Revoked })
     }
 
@@ -207,7 +208,8 @@ impl Sessions for PostgresStore {
         let event = EventColumns::of(&event.event);
         let own: [Parameter<'_>; 3] =
             [(&user_id, Type::UUID), (&session_id, Type::UUID), (&why.as_str(), Type::TEXT)];
-        let rows = self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
+        let rows =
+            self.database.write("revoke_sessions_of", sql, &[&own[..], &event.parameters()].concat()).await?;
         Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
     }
 
@@ -224,14 +226,19 @@ impl Sessions for PostgresStore {
             (&in_its_place, Type::UUID),
             (&Revocation::LoggedOut.as_str(), Type::TEXT),
         ];
-        let is_void = is_true(&self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?);
+        let is_void = is_true(
+            &self
+                .database
+                .write("revoke_foreign_token", sql, &[&own[..], &event.parameters()].concat())
+                .await?,
+        );
         Ok(if is_void { RevokeOutcome::Revoked } else { RevokeOutcome::NotOpen })
     }
 
     async fn revocations(&self, after: Timestamp) -> Result<Vec<RevokedSession>, StoreError> {
         let sql = "select session_id, revoked_at from auth.revocations where revoked_at > $1
                    order by revoked_at, session_id";
-        let rows = self.database.read(sql, &[(&after, Type::TIMESTAMPTZ)]).await?;
+        let rows = self.database.read("revocations", sql, &[(&after, Type::TIMESTAMPTZ)]).await?;
         let revoked =
             |row: &Row| RevokedSession { id: SessionId::from_uuid(row.get(0)), revoked_at: row.get(1) };
         Ok(rows.iter().map(revoked).collect())
@@ -259,7 +266,8 @@ impl PostgresStore {
             (&rotation.at.refreshed_after, Type::TIMESTAMPTZ),
             (&Revocation::TokenReused.as_str(), Type::TEXT),
         ];
-        let rows = self.database.write(sql, &[&own[..], &event.parameters()].concat()).await?;
+        let rows =
+            self.database.write("judge_rotation", sql, &[&own[..], &event.parameters()].concat()).await?;
         let refusal = match outcome_of(&rows)? {
             ("repeated", Some(_)) => match self.find_session(rotation.session_id, rotation.at).await? {
                 Some(session) => return Ok(RotateOutcome::Repeated(session)),

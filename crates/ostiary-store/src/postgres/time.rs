@@ -43,7 +43,7 @@ pub(super) async fn follow(database: &Arc<Database>, clock: &Arc<CorrectedClock>
 /// as it is, so that the time does not jump about with the network.
 async fn correct(database: &Database, clock: &CorrectedClock) -> Result<(), StoreError> {
     let asked = SystemClock.now();
-    let rows = database.read("select clock_timestamp()", &[]).await?;
+    let rows = database.read("read_clock", "select clock_timestamp()", &[]).await?;
     let answered = SystemClock.now();
     let Some(theirs) = rows.first().map(|row| row.get::<_, Timestamp>(0)) else { return Ok(()) };
     let (least, most) = (theirs.duration_since(answered), theirs.duration_since(asked));

@@ -33,7 +33,7 @@ impl Accounts for SqliteStore {
         event: AuditEvent,
     ) -> Result<RegisterOutcome, StoreError> {
         self.writer
-            .step(move |connection| {
+            .step("register", move |connection| {
                 // The writer holds the lock, so what is free here is free until the commit.
                 if let Some(taken) = first_taken(connection, &account.contacts)? {
                     return Ok(RegisterOutcome::ContactTaken(taken.canonical().kind()));
@@ -54,7 +54,7 @@ impl Accounts for SqliteStore {
                    from contacts join users on users.id = contacts.user_id
                    where contacts.value = ?1 and contacts.kind = ?2 and users.active = 1";
         let contact = contact.canonical();
-        self.readers.read(|connection| {
+        self.readers.read("find_credentials", |connection| {
             connection
                 .prepare_cached(sql)?
                 .query_row(params![contact.value(), contact.kind().as_str()], |row| {
@@ -69,7 +69,7 @@ impl Accounts for SqliteStore {
 
     async fn credentials_of(&self, user_id: UserId) -> Result<Option<Credentials>, StoreError> {
         let sql = "select password_hash from users where id = ?1 and active = 1";
-        self.readers.read(|connection| {
+        self.readers.read("credentials_of", |connection| {
             connection
                 .prepare_cached(sql)?
                 .query_row([IdColumn(user_id)], |row| {
@@ -81,7 +81,7 @@ impl Accounts for SqliteStore {
     }
 
     async fn find_account(&self, user_id: UserId) -> Result<Option<Account>, StoreError> {
-        self.readers.read(|connection| account::find(connection, user_id))
+        self.readers.read("find_account", |connection| account::find(connection, user_id))
     }
 
     async fn replace_profile(
@@ -92,7 +92,7 @@ impl Accounts for SqliteStore {
         SessionEvent { event, session_id }: SessionEvent,
     ) -> Result<Change, StoreError> {
         self.writer
-            .step(move |connection| {
+            .step("replace_profile", move |connection| {
                 if !account::has_profile(connection, user_id, seen.as_ref())? {
                     return Ok(Change::Stale);
                 }
@@ -110,7 +110,7 @@ impl Accounts for SqliteStore {
     ) -> Result<Change, StoreError> {
         let PasswordChange { user_id, seen, new } = change;
         self.writer
-            .step(move |connection| {
+            .step("change_password", move |connection| {
                 if !replace_hash(connection, user_id, &seen, &new)? {
                     return Ok(Change::Stale);
                 }
@@ -128,7 +128,7 @@ impl Accounts for SqliteStore {
         SessionEvent { event, session_id }: SessionEvent,
     ) -> Result<bool, StoreError> {
         self.writer
-            .step(move |connection| {
+            .step("delete_account", move |connection| {
                 sessions::revoke_all(connection, user_id, None, Revocation::EndedByUser, event.at)?;
                 // With its contacts, memberships and sessions.
                 let sql = "delete from users where id = ?1";
@@ -149,14 +149,16 @@ impl Accounts for SqliteStore {
         new: &PasswordHash,
     ) -> Result<bool, StoreError> {
         let (old, new) = (old.clone(), new.clone());
-        self.writer.step(move |connection| replace_hash(connection, user_id, &old, &new)).await
+        self.writer
+            .step("replace_password_hash", move |connection| replace_hash(connection, user_id, &old, &new))
+            .await
     }
 
     async fn ensure_groups(&self, names: &[String], now: Timestamp) -> Result<(), StoreError> {
         let names = names.to_vec();
         let sql = "insert into groups (name, created_at) values (?1, ?2) on conflict do nothing";
         self.writer
-            .step(move |connection| {
+            .step("ensure_groups", move |connection| {
                 let mut statement = connection.prepare_cached(sql)?;
                 names.iter().try_for_each(|name| statement.execute(params![name, TimeColumn(now)]).map(drop))
             })

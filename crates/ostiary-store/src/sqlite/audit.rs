@@ -32,7 +32,7 @@ impl Subject<'_> {
 #[async_trait]
 impl AuditTrail for SqliteStore {
     async fn record(&self, event: AuditEvent, about: About) -> Result<(), StoreError> {
-        self.writer.step(move |connection| record(connection, &event, Subject::Of(about))).await
+        self.writer.step("record", move |connection| record(connection, &event, Subject::Of(about))).await
     }
 
     async fn audit_events(&self, query: &AuditQuery) -> Result<Vec<RecordedEvent>, StoreError> {
@@ -42,7 +42,7 @@ impl AuditTrail for SqliteStore {
                      and (?3 = '[]' or action in (select value from json_each(?3)))
                    order by at desc, id desc limit ?4";
         let actions = serde_json::to_string(&query.actions).expect("texts have a JSON form");
-        let mut events: Vec<_> = self.readers.read(|connection| {
+        let mut events: Vec<_> = self.readers.read("audit_events", |connection| {
             let parameters =
                 params![query.since.map(TimeColumn), query.user_id.map(IdColumn), actions, query.limit];
             connection.prepare_cached(sql)?.query_map(parameters, from_row)?.collect()

@@ -26,7 +26,7 @@ impl Cleanup for SqliteStore {
                    on conflict (name) do update set node = excluded.node, leased_until = excluded.leased_until
                    where jobs.node = excluded.node or jobs.leased_until <= ?3";
         self.writer
-            .step(move |connection| {
+            .step("lease", move |connection| {
                 let parameters = params![job.as_str(), IdColumn(node), TimeColumn(now), TimeColumn(until)];
                 Ok(connection.prepare_cached(sql)?.execute(parameters)? == 1)
             })
@@ -59,7 +59,7 @@ impl Cleanup for SqliteStore {
             Leftover::ForeignTokens => return Ok(0),
         };
         self.writer
-            .step(move |connection| {
+            .step("delete_leftovers", move |connection| {
                 let deleted = connection.prepare_cached(sql)?.execute(params![TimeColumn(before), limit])?;
                 Ok(u32::try_from(deleted).unwrap_or(limit))
             })

@@ -22,7 +22,7 @@ impl SigningKeys for SqliteStore {
             "select id, algorithm, generation, public_key, sealed_private_key, created_at, activates_at,
                        expires_at, retired_at
                    from signing_keys order by activates_at, generation";
-        self.readers.read(|connection| {
+        self.readers.read("signing_keys", |connection| {
             // A key of an algorithm that a newer version knows is nothing to this one.
             let keys: Result<Vec<_>, _> = connection.prepare_cached(sql)?.query_map([], from_row)?.collect();
             Ok(keys?.into_iter().flatten().collect())
@@ -35,7 +35,7 @@ impl SigningKeys for SqliteStore {
                        activates_at, expires_at, retired_at)
                    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) on conflict do nothing";
         self.writer
-            .step(move |connection| {
+            .step("add_signing_key", move |connection| {
                 let added = connection.prepare_cached(sql)?.execute(params![
                     key.id.as_str(),
                     key.algorithm.as_str(),
@@ -60,7 +60,7 @@ impl SigningKeys for SqliteStore {
                    where id = ?1 and expires_at < ?2 and retired_at is null";
         let id = id.clone();
         self.writer
-            .step(move |connection| {
+            .step("extend_signing_key", move |connection| {
                 connection
                     .prepare_cached(sql)?
                     .execute(params![id.as_str(), TimeColumn(expires_at)])
@@ -73,7 +73,7 @@ impl SigningKeys for SqliteStore {
         let sql = "update signing_keys set retired_at = ?2 where id = ?1 and retired_at is null";
         let id = id.clone();
         self.writer
-            .step(move |connection| {
+            .step("retire_signing_key", move |connection| {
                 let retired =
                     connection.prepare_cached(sql)?.execute(params![id.as_str(), TimeColumn(event.at)])?;
                 if retired == 1 {

@@ -6,12 +6,14 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use ostiary_core::store::StoreError;
 use rusqlite::Connection;
 
 use super::connection::{self, OpenError};
+use crate::metrics::StatementMetrics;
 
 /// Enough that async threads seldom meet; each costs a page cache of some hundred kilobytes.
 const CONNECTIONS: usize = 4;
@@ -20,22 +22,27 @@ const CONNECTIONS: usize = 4;
 pub(super) struct Readers {
     connections: Vec<Mutex<Connection>>,
     next: AtomicUsize,
+    metrics: StatementMetrics,
 }
 
 impl Readers {
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn open(path: &Path, metrics: StatementMetrics) -> Result<Self, OpenError> {
         let connections = (0..CONNECTIONS)
             .map(|_| connection::open_reader(path).map(Mutex::new))
             .collect::<Result<_, _>>()?;
-        Ok(Self { connections, next: AtomicUsize::new(0) })
+        Ok(Self { connections, next: AtomicUsize::new(0), metrics })
     }
 
-    /// Runs `query` on a free connection, or on the next one as soon as it is free.
+    /// Runs `query` of the verb `verb` on a free connection, or on the next one as soon as it is free.
     pub(super) fn read<T>(
         &self,
+        verb: &'static str,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        query(&self.any()).map_err(connection::store_error)
+        let start = Instant::now();
+        let outcome = query(&self.any()).map_err(connection::store_error);
+        self.metrics.record(verb, start, outcome.is_err());
+        outcome
     }
 
     fn any(&self) -> MutexGuard<'_, Connection> {

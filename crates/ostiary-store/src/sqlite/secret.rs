@@ -14,7 +14,7 @@ use super::{SqliteStore, columns::TimeColumn};
 impl KnownSecret for SqliteStore {
     async fn secret_fingerprint(&self) -> Result<Option<SecretFingerprint>, StoreError> {
         let sql = "select fingerprint from known_secret";
-        self.readers.read(|connection| {
+        self.readers.read("secret_fingerprint", |connection| {
             let bytes = connection.query_row(sql, [], |row| row.get(0)).optional()?;
             Ok(bytes.map(SecretFingerprint::from_bytes))
         })
@@ -30,7 +30,7 @@ impl KnownSecret for SqliteStore {
                    on conflict (id) do update set fingerprint = excluded.fingerprint, since = excluded.since
                    where known_secret.fingerprint = ?3";
         self.writer
-            .step(move |connection| {
+            .step("remember_secret", move |connection| {
                 let known = known.map(|known| *known.as_bytes());
                 let changed =
                     connection.execute(sql, params![fingerprint.as_bytes(), TimeColumn(now), known])?;

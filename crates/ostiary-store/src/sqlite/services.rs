@@ -25,7 +25,7 @@ impl ServiceCredentials for SqliteStore {
         let sql =
             "insert into service_credentials (id, name, secret_hash, created_at) values (?1, ?2, ?3, ?4)";
         self.writer
-            .step(move |connection| {
+            .step("add_service_credential", move |connection| {
                 connection.prepare_cached(sql)?.execute(params![
                     IdColumn(credential.id),
                     credential.name.as_str(),
@@ -43,14 +43,17 @@ impl ServiceCredentials for SqliteStore {
     ) -> Result<Option<StoredServiceCredential>, StoreError> {
         let sql = "select id, name, secret_hash, created_at from service_credentials
                    where id = ?1 and revoked_at is null";
-        self.readers
-            .read(|connection| connection.prepare_cached(sql)?.query_row([IdColumn(id)], from_row).optional())
+        self.readers.read("find_service_credential", |connection| {
+            connection.prepare_cached(sql)?.query_row([IdColumn(id)], from_row).optional()
+        })
     }
 
     async fn service_credentials(&self) -> Result<Vec<StoredServiceCredential>, StoreError> {
         let sql = "select id, name, secret_hash, created_at from service_credentials
                    where revoked_at is null order by created_at, id";
-        self.readers.read(|connection| connection.prepare_cached(sql)?.query_map([], from_row)?.collect())
+        self.readers.read("service_credentials", |connection| {
+            connection.prepare_cached(sql)?.query_map([], from_row)?.collect()
+        })
     }
 
     async fn revoke_service_credential(
@@ -60,7 +63,7 @@ impl ServiceCredentials for SqliteStore {
     ) -> Result<bool, StoreError> {
         let sql = "update service_credentials set revoked_at = ?2 where id = ?1 and revoked_at is null";
         self.writer
-            .step(move |connection| {
+            .step("revoke_service_credential", move |connection| {
                 let revoked =
                     connection.prepare_cached(sql)?.execute(params![IdColumn(id), TimeColumn(event.at)])?;
                 if revoked == 1 {

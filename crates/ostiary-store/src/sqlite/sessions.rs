@@ -34,7 +34,7 @@ impl Sessions for SqliteStore {
     ) -> Result<OpenOutcome, StoreError> {
         let sql = "select 1 from users where id = ?1 and password_hash is ?2 and active = 1";
         self.writer
-            .step(move |connection| {
+            .step("open_session", move |connection| {
                 let seen = seen.as_ref().map(PasswordHash::as_str);
                 if !connection.prepare_cached(sql)?.exists(params![IdColumn(user_id), seen])? {
                     return Ok(OpenOutcome::NoSuchUser);
@@ -54,7 +54,7 @@ impl Sessions for SqliteStore {
         session_id: SessionId,
         at: LiveAt,
     ) -> Result<Option<LiveSession>, StoreError> {
-        self.readers.read(|connection| find_live(connection, session_id, at))
+        self.readers.read("find_session", |connection| find_live(connection, session_id, at))
     }
 
     async fn sessions_of(&self, user_id: UserId, at: LiveAt) -> Result<Vec<SessionRecord>, StoreError> {
@@ -63,7 +63,7 @@ impl Sessions for SqliteStore {
                    where user_id = ?1 and revoked_at is null and expires_at > ?2 and refreshed_at > ?3
                      and exists (select 1 from users where users.id = sessions.user_id and users.active = 1)
                    order by refreshed_at desc, id desc";
-        self.readers.read(|connection| {
+        self.readers.read("sessions_of", |connection| {
             let parameters = params![IdColumn(user_id), TimeColumn(at.now), TimeColumn(at.refreshed_after)];
             let from_row = |row: &rusqlite::Row<'_>| {
                 Ok(SessionRecord {
@@ -88,7 +88,7 @@ impl Sessions for SqliteStore {
         on_reuse: AuditEvent,
     ) -> Result<RotateOutcome, StoreError> {
         self.writer
-            .step(move |connection| {
+            .step("rotate_session", move |connection| {
                 if let Some(session) = rotate(connection, &rotation)? {
                     return Ok(RotateOutcome::Rotated(session));
                 }
@@ -125,12 +125,14 @@ impl Sessions for SqliteStore {
         event: AuditEvent,
     ) -> Result<RevokeOutcome, StoreError> {
         self.writer
-            .step(move |connection| match ending::revoke(connection, session_id, owner, why, event.at)? {
-                Some(user_id) => {
-                    audit::record(connection, &event, Subject::session(user_id, session_id))?;
-                    Ok(RevokeOutcome::Revoked)
+            .step("revoke_session", move |connection| {
+                match ending::revoke(connection, session_id, owner, why, event.at)? {
+                    Some(user_id) => {
+                        audit::record(connection, &event, Subject::session(user_id, session_id))?;
+                        Ok(RevokeOutcome::Revoked)
+                    }
+                    None => Ok(RevokeOutcome::NotOpen),
                 }
-                None => Ok(RevokeOutcome::NotOpen),
             })
             .await
     }
@@ -142,7 +144,7 @@ impl Sessions for SqliteStore {
         SessionEvent { event, session_id }: SessionEvent,
     ) -> Result<u64, StoreError> {
         self.writer
-            .step(move |connection| {
+            .step("revoke_sessions_of", move |connection| {
                 let ended = revoke_all(connection, user_id, None, why, event.at)?;
                 audit::record(connection, &event, Subject::session(user_id, session_id))?;
                 Ok(ended)
@@ -163,7 +165,7 @@ impl Sessions for SqliteStore {
     async fn revocations(&self, after: Timestamp) -> Result<Vec<RevokedSession>, StoreError> {
         let sql = "select session_id, revoked_at from revocations where revoked_at > ?1
                    order by revoked_at, session_id";
-        self.readers.read(|connection| {
+        self.readers.read("revocations", |connection| {
             let from_row = |row: &rusqlite::Row<'_>| {
                 Ok(RevokedSession {
                     id: row.get::<_, IdColumn<_>>(0)?.0,

@@ -14,13 +14,17 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use ostiary_core::store::StoreError;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
-use super::connection::{self, Advised};
+use super::{
+    connection::{self, Advised},
+    metrics::SqliteMetrics,
+};
 
 /// Steps that wait; more are refused, since they would wait for seconds.
 const QUEUE: usize = 4096;
@@ -34,37 +38,60 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
     /// Whether the last commit failed.
     failing: Arc<AtomicBool>,
+    metrics: SqliteMetrics,
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, path: &Path) -> io::Result<Self> {
+    pub(super) fn start(connection: Connection, path: &Path, metrics: SqliteMetrics) -> io::Result<Self> {
         let (queue, steps) = sync_channel(QUEUE);
         let failing = Arc::new(AtomicBool::new(false));
-        let worker = Worker { connection, path: path.to_owned(), steps, failing: Arc::clone(&failing) };
+        let worker = Worker {
+            connection,
+            path: path.to_owned(),
+            steps,
+            failing: Arc::clone(&failing),
+            metrics: metrics.clone(),
+        };
         let thread = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || worker.run())?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), failing })
+        Ok(Self { queue: Some(queue), thread: Some(thread), failing, metrics })
     }
 
     /// Whether steps are taken and committed. After a commit that failed only a real write can tell.
     pub(super) async fn check(&self) -> Result<(), StoreError> {
         if self.failing.load(Ordering::Relaxed) {
-            self.step(connection::write_header).await
+            self.step("check", connection::write_header).await
         } else {
-            self.step(|_| Ok(())).await
+            self.step("check", |_| Ok(())).await
         }
     }
 
-    /// Runs `step` in a transaction, alone or with others, and answers after its commit.
+    /// Runs `step` of the verb `verb` in a transaction, alone or with others, and answers after its commit.
     pub(super) async fn step<T: Send + 'static>(
+        &self,
+        verb: &'static str,
+        step: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let start = Instant::now();
+        let outcome = self.take_turn(step).await;
+        self.metrics.statements.record(verb, start, outcome.is_err());
+        outcome
+    }
+
+    async fn take_turn<T: Send + 'static>(
         &self,
         step: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let pending = Pending { step: Some(step), outcome: None, answer };
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.try_send(Box::new(pending)).map_err(|error| match error {
-            TrySendError::Full(_) => StoreError::Unavailable("too many writes wait for the disk".into()),
-            TrySendError::Disconnected(_) => stopped(),
+        // Before the writer can take it, or the figure could be below zero for a moment.
+        self.metrics.queued.inc();
+        queue.try_send(Box::new(pending)).map_err(|error| {
+            self.metrics.queued.dec();
+            match error {
+                TrySendError::Full(_) => StoreError::Unavailable("too many writes wait for the disk".into()),
+                TrySendError::Disconnected(_) => stopped(),
+            }
         })?;
         answered.await.map_err(|_| stopped())?
     }
@@ -147,6 +174,7 @@ struct Worker {
     path: PathBuf,
     steps: Receiver<Box<dyn Step>>,
     failing: Arc<AtomicBool>,
+    metrics: SqliteMetrics,
 }
 
 impl Worker {
@@ -154,7 +182,10 @@ impl Worker {
         while let Ok(first) = self.steps.recv() {
             let mut group = vec![first];
             group.extend(self.steps.try_iter().take(GROUP - 1));
+            self.metrics.queued.dec_by(i64::try_from(group.len()).unwrap_or(i64::MAX));
+            let start = Instant::now();
             let committed = commit(&self.connection, &mut group);
+            self.metrics.committed(group.len(), start, committed.is_err());
             self.failing.store(committed.is_err(), Ordering::Relaxed);
             if let Err(error) = &committed {
                 tracing::error!(%error, advice = error.advice(), steps = group.len(), "the database could not be written");
