@@ -11,7 +11,7 @@ use std::{
 
 use ostiary_core::Ostiary;
 
-use crate::{body_budget::BodyBudget, client_address::TrustedProxies};
+use crate::{body_budget::BodyBudget, client_address::TrustedProxies, metrics::RequestMetrics};
 
 /// How much of a body is taken, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +38,8 @@ pub struct Parts {
     pub request_timeout: Duration,
     /// Whose word counts about the addresses of clients.
     pub trusted_proxies: TrustedProxies,
+    /// What is counted of requests.
+    pub metrics: RequestMetrics,
     /// Whether the server is about to stop, and wants no new work.
     pub draining: AtomicBool,
 }
@@ -60,6 +62,7 @@ impl App {
             request_timeout,
             trusted_proxies,
             draining,
+            metrics: RequestMetrics::default(),
         }))
     }
 

@@ -5,7 +5,12 @@
 
 #![expect(clippy::doc_markdown, reason = "the fields' documentation is the help text on a terminal")]
 
-use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use jiff::SignedDuration;
@@ -21,7 +26,7 @@ use tracing_subscriber::filter::Targets;
 
 use connections::ConnectionArgs;
 use database::DatabaseArgs;
-use values::{parse_audience, parse_group, parse_public_url, parse_seconds, unless_zero};
+use values::{parse_audience, parse_group, parse_listen, parse_public_url, parse_seconds, unless_zero};
 
 use crate::telemetry::LogFormat;
 
@@ -114,6 +119,10 @@ pub struct Settings {
     /// Port to listen on
     #[arg(long, env = "PORT", default_value_t = 8001, help_heading = "Service")]
     pub port: u16,
+    /// Address and port of figures for Prometheus, at /metrics; who can reach it can read them [default: none]
+    #[arg(long, env = "METRICS_LISTEN", help_heading = "Service", value_name = "ADDRESS:PORT",
+          value_parser = parse_listen)]
+    pub metrics_listen: Option<SocketAddr>,
     /// Directory of the embedded database and of the secret that is made on the first start
     #[arg(
         long,
@@ -264,8 +273,19 @@ impl Settings {
         if let Some(Err(error)) = self.secret_key.as_ref().map(|text| server_secret::parse(text.expose())) {
             problems.push(format!("SECRET_KEY cannot be used: {error}"));
         }
+        if self.metrics_listen.is_some_and(|address| self.listens_on(address)) {
+            problems.push(
+                "METRICS_LISTEN is where HOST and PORT are: set another port in METRICS_LISTEN".to_owned(),
+            );
+        }
         problems.extend(self.database().err());
         problems
+    }
+
+    fn listens_on(&self, address: SocketAddr) -> bool {
+        let is_same_host =
+            address.ip() == self.host || address.ip().is_unspecified() || self.host.is_unspecified();
+        is_same_host && address.port() == self.port && self.port != 0
     }
 
     /// How access tokens are to be signed.

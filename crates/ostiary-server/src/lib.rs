@@ -13,6 +13,7 @@ pub mod docs;
 pub mod extract;
 pub mod jobs;
 pub mod listener;
+pub mod metrics;
 pub mod middleware;
 pub mod oauth_form;
 pub mod problem;

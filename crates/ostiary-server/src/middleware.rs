@@ -1,5 +1,5 @@
-//! What is done around every request: an id, a span in the log, security headers, a guard against
-//! panics, and a limit on its time.
+//! What is done around every request: its figures, an id, a span in the log, security headers, a guard
+//! against panics, and a limit on its time.
 
 use std::any::Any;
 
@@ -14,7 +14,7 @@ use ostiary_core::{clock::Clock, id::Id};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
-use crate::{app::App, problem::Problem};
+use crate::{app::App, metrics, problem::Problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -24,7 +24,8 @@ pub fn around(router: Router, app: App) -> Router {
         .layer(from_fn_with_state(app.clone(), limit_time))
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(from_fn(add_security_headers))
-        .layer(from_fn_with_state(app, trace))
+        .layer(from_fn_with_state(app.clone(), trace))
+        .layer(from_fn_with_state(app, metrics::record))
 }
 
 async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Response {

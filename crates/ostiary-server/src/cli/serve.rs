@@ -16,6 +16,7 @@ use crate::{
     config::{Settings, server_secret::SecretSource},
     jobs,
     listener::{self, open_files},
+    metrics,
     startup::{self, Started},
     telemetry,
 };
@@ -40,8 +41,13 @@ pub(super) fn run(settings: &Settings, no_color: bool) -> ExitCode {
 async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let limits = open_files::fit(settings.connection_limits(), settings.database.postgres_pool_max.into());
-    let listener = bind(SocketAddr::new(settings.host, settings.port))?;
+    let listener = bind(SocketAddr::new(settings.host, settings.port), &SERVICE)?;
     let address = listener.local_addr()?;
+    let metrics_listener = match settings.metrics_listen {
+        Some(address) => Some(bind(address, &METRICS)?),
+        None => None,
+    };
+    let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let started = tokio::select! {
         started = startup::start(settings) => started?,
         name = signals.next() => {
@@ -49,7 +55,7 @@ async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::R
             return Ok(ExitCode::FAILURE);
         }
     };
-    announce(settings, address, &started, no_color, start);
+    announce(settings, (address, metrics_address), &started, no_color, start);
 
     let app = App::new(
         started.ostiary,
@@ -59,7 +65,15 @@ async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::R
     );
     let stop = CancellationToken::new();
     jobs::start(&app, &stop);
-    let serving = listener::serve(listener, api::router(app.clone()), limits, stop.clone());
+    let router = api::router(app.clone());
+    let serving = async {
+        let figures = async {
+            if let Some(listener) = metrics_listener {
+                metrics::serve(listener, &app, stop.clone()).await;
+            }
+        };
+        tokio::join!(listener::serve(listener, router, limits, stop.clone()), figures).0
+    };
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         _ = &mut serving => unreachable!("only `stop` ends the accept loop"),
@@ -102,26 +116,50 @@ impl Signals {
     }
 }
 
-fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+/// What an address is set by, for whoever has to set another.
+struct ListenSettings {
+    host: &'static str,
+    port: &'static str,
+}
+
+const SERVICE: ListenSettings = ListenSettings { host: "HOST", port: "PORT" };
+const METRICS: ListenSettings =
+    ListenSettings { host: "address in METRICS_LISTEN", port: "port in METRICS_LISTEN" };
+
+fn bind(address: SocketAddr, settings: &ListenSettings) -> anyhow::Result<TcpListener> {
+    let ListenSettings { host, port } = settings;
     listener::bind(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "port {} is in use by another process: stop that one, or set another PORT",
+            "port {} is in use by another process: stop that one, or set another {port}",
             address.port()
         ),
         io::ErrorKind::PermissionDenied => {
-            anyhow::anyhow!("this user may not listen on port {}: set a PORT above 1023", address.port())
+            anyhow::anyhow!("this user may not listen on port {}: set a {port} above 1023", address.port())
         }
         io::ErrorKind::AddrNotAvailable => {
-            anyhow::anyhow!("{} is no address of this machine: set another HOST", address.ip())
+            anyhow::anyhow!("{} is no address of this machine: set another {host}", address.ip())
         }
         _ => anyhow::anyhow!("cannot listen on {address}: {error}"),
     })
 }
 
-fn announce(settings: &Settings, address: SocketAddr, started: &Started, no_color: bool, start: Instant) {
+/// An address as one reaches it from this machine.
+fn base_url(address: SocketAddr) -> String {
     let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
-    let base = format!("http://{host}:{}", address.port());
+    format!("http://{host}:{}", address.port())
+}
+
+/// Says where the server and its figures are.
+fn announce(
+    settings: &Settings,
+    (address, metrics): (SocketAddr, Option<SocketAddr>),
+    started: &Started,
+    no_color: bool,
+    start: Instant,
+) {
+    let base = base_url(address);
+    let metrics = metrics.map(|address| format!("{}/metrics", base_url(address)));
     let ostiary = &started.ostiary;
     let algorithm = ostiary.keys.algorithm(ostiary.clock.now()).map_or("none", SigningAlgorithm::as_str);
     let took = start.elapsed().as_millis();
@@ -133,6 +171,9 @@ fn announce(settings: &Settings, address: SocketAddr, started: &Started, no_colo
         ));
         paint::fact(paint, "Service", &format!("{base}/api/v1/auth"));
         paint::fact(paint, "Docs", &format!("{base}/docs, {base}/redoc"));
+        if let Some(metrics) = &metrics {
+            paint::fact(paint, "Metrics", metrics);
+        }
         paint::fact(paint, "Data", &started.database);
         paint::fact(paint, "Tokens", &tokens(algorithm, &base));
         paint::fact(paint, "Secret", &describe(&started.secret));
@@ -141,15 +182,13 @@ fn announce(settings: &Settings, address: SocketAddr, started: &Started, no_colo
         tracing::info!(
             service = %format!("{base}/api/v1/auth"),
             docs = %format!("{base}/docs"),
+            metrics,
             data = started.database,
             tokens = algorithm,
             version = env!("CARGO_PKG_VERSION"),
             milliseconds = u64::try_from(took).unwrap_or(u64::MAX),
             "ready"
         );
-    }
-    if settings.redis.redis_host.is_some() {
-        tracing::info!("REDIS_HOST is set; this version keeps nothing in Redis");
     }
 }
 

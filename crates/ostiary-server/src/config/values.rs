@@ -1,6 +1,6 @@
 //! How the text of a setting becomes its value, or a reason why not.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 /// A setting of which 0 means none.
 pub(super) fn unless_zero(number: u32) -> Option<u32> {
@@ -13,6 +13,12 @@ pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
         return Err("not between 0.01 and 86400 seconds".to_owned());
     }
     Ok(Duration::from_secs_f64(seconds))
+}
+
+pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| "not an address and a port such as 127.0.0.1:9464 or [::1]:9464".to_owned())
 }
 
 /// An address as the claim `iss` has it, without a slash at its end.

@@ -25,6 +25,7 @@ mod keys;
 mod keys_under_load;
 mod login;
 mod me;
+mod metrics;
 mod nodes;
 mod open_files;
 mod operator;

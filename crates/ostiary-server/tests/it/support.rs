@@ -213,6 +213,8 @@ pub(crate) async fn refusal(answer: Response) -> (u16, Value) {
 pub(crate) struct Process {
     child: Running,
     pub(crate) address: SocketAddr,
+    /// What it logged when it was ready.
+    pub(crate) ready: Value,
     /// Reads what it logs once it is ready, and gives all of it at the end.
     log: thread::JoinHandle<String>,
 }
@@ -265,22 +267,23 @@ impl Process {
         let mut child = Running(command.spawn().unwrap());
         let mut log = BufReader::new(child.0.stderr.take().unwrap());
         // Before it is ready it may say what it does to its database.
-        let service = loop {
+        let ready = loop {
             let mut line = String::new();
             log.read_line(&mut line).unwrap();
             canary::see(&line);
             let entry: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line}"));
             assert_ne!(entry["level"], "ERROR", "not ready: {line}");
-            if let Some(service) = entry["service"].as_str() {
-                break service.to_owned();
+            if entry["service"].is_string() {
+                break entry;
             }
         };
+        let service = ready["service"].as_str().unwrap();
         let address = service.strip_prefix("http://").unwrap().split('/').next().unwrap().parse().unwrap();
         let log = thread::spawn(move || {
             let lines = log.lines().map(|line| line.unwrap() + "\n");
             lines.inspect(|line| canary::see(line)).collect()
         });
-        Self { child, address, log }
+        Self { child, address, ready, log }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
