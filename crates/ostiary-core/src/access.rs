@@ -64,14 +64,13 @@ impl Ostiary {
 
     async fn read_token(&self, token: &str) -> Result<Option<(AccessTokenClaims, LiveSession)>, StoreError> {
         let now = self.clock.now();
-        let claims =
-            match AccessTokenClaims::verify(token, &self.keys.ring(), &self.policy.token_parties, now) {
-                Ok(claims) => claims,
-                Err(reason) => {
-                    tracing::debug!(%reason, "an access token was refused");
-                    return Ok(None);
-                }
-            };
+        let claims = match AccessTokenClaims::verify(token, &self.keys, &self.policy.token_parties, now) {
+            Ok(claims) => claims,
+            Err(reason) => {
+                tracing::debug!(%reason, "an access token was refused");
+                return Ok(None);
+            }
+        };
         // A token of the replaced service has no session, and could not be revoked.
         let Some((user_id, session_id)) = claims.bearer() else { return Ok(None) };
         let session = self.store.find_session(session_id, self.live_at(now)).await?;

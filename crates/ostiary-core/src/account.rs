@@ -8,9 +8,9 @@ use crate::{
     contact::{Contact, ContactKind},
     hasher::{HasherError, Standing},
     id::UserId,
+    login::LoggedIn,
     password::{Password, PasswordScheme},
     policy::PasswordPolicy,
-    session::TokenPair,
     store::{NewAccount, RegisterOutcome, StoreError},
 };
 
@@ -107,8 +107,7 @@ impl Ostiary {
         if self.hasher.scheme() == PasswordScheme::Bcrypt && password.is_too_long_for_bcrypt() {
             return Ok(Err(PasswordRefusal::TooLongForBcrypt));
         }
-        let standing = Standing::Unknown;
-        if self.hasher.is_too_common(password.clone(), min_score, about_user, standing).await? {
+        if self.hasher.is_too_common(password.clone(), min_score, about_user, Standing::Unknown).await? {
             return Ok(Err(PasswordRefusal::TooCommon));
         }
         Ok(Ok(NewPassword(password)))
@@ -122,7 +121,7 @@ impl Ostiary {
         &self,
         registration: Registration,
         client: &Client,
-    ) -> Result<TokenPair, RegisterError> {
+    ) -> Result<LoggedIn, RegisterError> {
         let Registration { contacts, profile, mut groups, password } = registration;
         if let Some(closed) = groups.iter().find(|name| !self.policy.registration_groups.contains(name)) {
             return Err(RegisterError::GroupNotFound(closed.clone()));
@@ -140,7 +139,8 @@ impl Ostiary {
         let event = AuditEvent::new(AuditAction::UserRegistered, Actor::User, client, now);
         match self.store.register(account, session, event).await? {
             RegisterOutcome::Registered(user_id) => {
-                Ok(self.token_pair(&opened.of(user_id), &token, &key, now).await)
+                let tokens = self.token_pair(&opened.of(user_id), &token, &key, now).await;
+                Ok(LoggedIn { tokens, device_token: self.device_tokens.issue(user_id, None, now) })
             }
             RegisterOutcome::ContactTaken(kind) => Err(RegisterError::ContactTaken(kind)),
             RegisterOutcome::GroupNotFound(name) => Err(RegisterError::GroupNotFound(name)),

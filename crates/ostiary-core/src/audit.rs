@@ -34,6 +34,10 @@ pub enum AuditAction {
     PasswordChanged,
     /// A user who was logged in gave a wrong password where it was asked for again.
     PasswordRefused,
+    /// After too many failures a password opens nothing on devices that are not known.
+    PasswordLocked,
+    /// A password opens sessions on all devices again.
+    PasswordUnlocked,
     /// An account was deleted, with all that hung on it.
     UserDeleted,
     /// The first key of an algorithm was made.
@@ -50,7 +54,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::UserRegistered,
         Self::UserLoggedIn,
         Self::UserLoginFailed,
@@ -63,6 +67,8 @@ impl AuditAction {
         Self::ProfileChanged,
         Self::PasswordChanged,
         Self::PasswordRefused,
+        Self::PasswordLocked,
+        Self::PasswordUnlocked,
         Self::UserDeleted,
         Self::SigningKeyCreated,
         Self::SigningKeyRotated,
@@ -87,6 +93,8 @@ impl AuditAction {
             Self::ProfileChanged => "profile_changed",
             Self::PasswordChanged => "password_changed",
             Self::PasswordRefused => "password_refused",
+            Self::PasswordLocked => "password_locked",
+            Self::PasswordUnlocked => "password_unlocked",
             Self::UserDeleted => "user_deleted",
             Self::SigningKeyCreated => "signing_key_created",
             Self::SigningKeyRotated => "signing_key_rotated",

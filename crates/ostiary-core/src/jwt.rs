@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use crate::{
     id::{SessionId, UserId},
-    keys::{Key, KeyRing},
+    keys::{Key, Keys},
 };
 
 /// A longer text is no token of ours.
@@ -149,10 +149,14 @@ impl AccessTokenClaims {
         format!("{message}.{signature}")
     }
 
-    /// The claims of `token`, if this server signed it, for what it is for, and it is good at `now`.
-    pub(crate) fn verify(
+    /// The claims of `token`, if this server signed it, for what it is for, and it is good at `now`. Whether its
+    /// session is alive, only the store knows: [`crate::Ostiary::authenticate`] asks it.
+    ///
+    /// # Errors
+    /// If it is not good, for whatever reason.
+    pub fn verify(
         token: &str,
-        keys: &KeyRing,
+        keys: &Keys,
         parties: &TokenParties,
         now: Timestamp,
     ) -> Result<Self, BadToken> {
@@ -167,6 +171,7 @@ impl AccessTokenClaims {
             .map_err(|_| BadToken("its signature is not base64url"))?;
         let is_signed = header.typ == TYPE
             && keys
+                .ring()
                 .candidates(&header.alg, header.kid.as_deref(), now)
                 .any(|key| key.verifies(message.as_bytes(), &signature));
         if !is_signed {

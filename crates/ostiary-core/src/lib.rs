@@ -14,10 +14,13 @@ pub mod cleanup;
 pub mod clock;
 pub mod contact;
 pub mod device;
+pub mod guess;
 pub mod hasher;
 pub mod id;
 pub mod jwt;
 pub mod keys;
+pub mod known_device;
+pub mod limit;
 pub mod login;
 pub mod logout;
 pub mod password;
@@ -42,6 +45,14 @@ pub struct Ostiary {
     pub keys: keys::Keys,
     /// The keys that make refresh tokens.
     pub refresh_tokens: refresh_token::RefreshTokenKeys,
+    /// Counts guesses at passwords.
+    pub limiter: Arc<dyn limit::Limiter>,
+    /// Names what guesses are counted against.
+    pub budget_keys: limit::BudgetKeys,
+    /// What the limits did.
+    pub limit_metrics: limit::LimitMetrics,
+    /// The keys that make the tokens of known devices.
+    pub device_tokens: known_device::DeviceTokenKeys,
     /// The keys that hash the credentials of services.
     pub service_credentials: service::ServiceCredentialKeys,
     /// Names this server among others on the same store.

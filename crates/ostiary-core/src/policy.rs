@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use crate::jwt::TokenParties;
+use crate::{jwt::TokenParties, limit::LimitPolicy};
 
 /// The rules of a server.
 #[derive(Debug, Clone)]
@@ -25,6 +25,10 @@ pub struct Policy {
     pub registration_groups: Vec<String>,
     /// What a new password must be.
     pub password: PasswordPolicy,
+    /// How many guesses at a password are allowed.
+    pub limits: LimitPolicy,
+    /// How long a device is known after the last login on it.
+    pub known_device_lifetime: SignedDuration,
 }
 
 /// What a new password must be (NIST SP 800-63B-4 §3.1.1.2): long enough, and not among the first

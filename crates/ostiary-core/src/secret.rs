@@ -40,6 +40,10 @@ pub enum Purpose {
     SharedSecretName,
     /// Hashes the secrets of services before they are stored.
     ServiceSecretHash,
+    /// Authenticates the tokens of known devices.
+    DeviceTokenMac,
+    /// Names what failed logins are counted against.
+    BudgetKey,
     /// Tells one server's secret from another.
     Fingerprint,
 }
@@ -53,6 +57,8 @@ impl Purpose {
             Self::SigningKeySeal => b"ostiary signing key seal v1",
             Self::SharedSecretName => b"ostiary shared secret name v1",
             Self::ServiceSecretHash => b"ostiary service secret hash v1",
+            Self::DeviceTokenMac => b"ostiary device token mac v1",
+            Self::BudgetKey => b"ostiary budget key v1",
             Self::Fingerprint => b"ostiary secret fingerprint v1",
         }
     }

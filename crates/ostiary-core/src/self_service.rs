@@ -5,12 +5,13 @@ use crate::{
     access::Caller,
     account::{NewPassword, words_about},
     audit::{Actor, AuditAction, AuditEvent, Client},
+    guess::NotAdmitted,
     hasher::{HasherError, Standing, Verdict},
     id::UserId,
     password::{Password, PasswordHash},
     policy::PasswordPolicy,
     profile::{self, MergePatch, ProfileRefusal},
-    store::{About, Account, Change, PasswordChange, SessionEvent, StoreError},
+    store::{About, Account, Change, Credentials, PasswordChange, SessionEvent, StoreError},
 };
 
 /// A change is tried again when somebody else was quicker. Of so many at once even the last is made; with more,
@@ -26,6 +27,9 @@ pub enum SelfServiceError {
     /// The current password is another one, or there is none.
     #[error("the current password is wrong")]
     WrongPassword,
+    /// It was not compared, because of the ones before.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
     /// The profile would be more than is kept.
     #[error("the profile would be too large or too deep")]
     Profile(ProfileRefusal),
@@ -99,7 +103,7 @@ impl Ostiary {
     /// Changes a user's password, and ends their other sessions.
     ///
     /// # Errors
-    /// If the current password is wrong, or the lane or the store cannot serve.
+    /// If the current password is wrong, or was too often, or the lane or the store cannot serve.
     pub async fn change_password(
         &self,
         caller: &Caller,
@@ -124,7 +128,7 @@ impl Ostiary {
     /// Deletes a user's account, with all that hangs on it.
     ///
     /// # Errors
-    /// If the current password is wrong, or the lane or the store cannot serve.
+    /// If the current password is wrong, or was too often, or the lane or the store cannot serve.
     pub async fn delete_account(
         &self,
         caller: &Caller,
@@ -147,14 +151,24 @@ impl Ostiary {
         client: &Client,
     ) -> Result<PasswordHash, SelfServiceError> {
         let credentials = self.store.credentials_of(caller.user_id).await?;
-        let stored = credentials.ok_or(SelfServiceError::NoSuchUser)?.password_hash;
+        let Credentials { password_hash: stored, lock, .. } =
+            credentials.ok_or(SelfServiceError::NoSuchUser)?;
+        let guess = self.admit_confirmation(caller, lock).await?;
         let verdict = if current.chars().count() > PasswordPolicy::MAX_CHARS {
-            Verdict::Wrong
+            Ok(Verdict::Wrong)
         } else {
-            self.hasher.verify(Password::new(current), stored.clone(), Standing::Known).await?
+            self.hasher.verify(Password::new(current), stored.clone(), guess.standing).await
         };
-        if let (Verdict::Right | Verdict::RightButWeak, Some(stored)) = (verdict, stored) {
-            return Ok(stored);
+        match (verdict, stored) {
+            (Ok(Verdict::Right | Verdict::RightButWeak), Some(stored)) if !guess.is_shut_out => {
+                self.guessed_right(&guess, caller.user_id, client).await;
+                return Ok(stored);
+            }
+            (Ok(_), _) => self.guessed_wrong(&guess, Some(caller.user_id)).await,
+            (Err(error), _) => {
+                self.guess_withdrawn(&guess).await;
+                return Err(error.into());
+            }
         }
         let now = self.clock.now();
         let event = AuditEvent::new(AuditAction::PasswordRefused, Actor::User, client, now);

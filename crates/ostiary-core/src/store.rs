@@ -16,7 +16,8 @@ use async_trait::async_trait;
 use prometheus_client::registry::Registry;
 
 pub use accounts::{
-    Account, AccountContact, Accounts, Change, Credentials, NewAccount, PasswordChange, RegisterOutcome,
+    Account, AccountContact, Accounts, Change, Credentials, NewAccount, PasswordChange, PasswordLock,
+    RegisterOutcome,
 };
 pub use audit::{About, AuditQuery, AuditTrail, RecordedEvent};
 pub use cleanup::{Cleanup, Job, Leftover};

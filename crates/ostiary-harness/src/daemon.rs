@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::{
     leased::Leased,
     system::{ServerUser, find_program, free_port, must},
@@ -45,6 +47,15 @@ impl Daemon {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let directory = self.leased.as_ref().expect("only its end takes it away").path();
+        let number = must(fs::read_to_string(directory.join("pid")), "read the number of a process");
+        let number = must(number.trim().parse(), "read the number of a process");
+        let process = Pid::from_raw(number).expect("a process has a number above 0");
+        must(kill_process(process, signal), "send a signal");
     }
 }
 

@@ -5,6 +5,8 @@ use std::{
     net::TcpStream,
 };
 
+use rustix::process::Signal;
+
 use crate::{daemon::Daemon, system::must};
 
 const HOST: &str = "127.0.0.1";
@@ -32,6 +34,21 @@ impl Redis {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.0.port()
+    }
+
+    /// Lets it stand still: its connections stay open, and nothing is answered.
+    pub fn pause(&self) {
+        self.0.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.0.signal(Signal::CONT);
+    }
+
+    /// Kills it at once. It does not come back.
+    pub fn kill(&self) {
+        self.0.signal(Signal::KILL);
     }
 
     /// Removes everything from all of its databases.

@@ -15,6 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{app::App, docs, middleware, problem::Problem};
 
 mod conditional;
+mod device;
 mod health;
 mod introspect;
 mod jwks;

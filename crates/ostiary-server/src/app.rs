@@ -3,7 +3,7 @@
 use std::{
     ops::Deref,
     sync::{
-        Arc,
+        Arc, Once,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -11,7 +11,10 @@ use std::{
 
 use ostiary_core::Ostiary;
 
-use crate::{body_budget::BodyBudget, client_address::TrustedProxies, metrics::RequestMetrics};
+use crate::{
+    body_budget::BodyBudget, client_address::TrustedProxies, config::Settings, limiter::LimiterMetrics,
+    metrics::RequestMetrics,
+};
 
 /// How much of a body is taken, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -38,31 +41,31 @@ pub struct Parts {
     pub request_timeout: Duration,
     /// Whose word counts about the addresses of clients.
     pub trusted_proxies: TrustedProxies,
+    /// Whether it has been said that a proxy is missing there.
+    pub forgotten_proxy: Once,
     /// What is counted of requests.
     pub metrics: RequestMetrics,
+    /// What the limiter tells about itself.
+    pub limiter_metrics: LimiterMetrics,
     /// Whether the server is about to stop, and wants no new work.
     pub draining: AtomicBool,
 }
 
 impl App {
-    /// An app that serves `ostiary`.
+    /// An app that serves `ostiary` as `settings` say.
     #[must_use]
-    pub fn new(
-        ostiary: Ostiary,
-        body_limits: BodyLimits,
-        request_timeout: Duration,
-        trusted_proxies: TrustedProxies,
-    ) -> Self {
-        let body_budget = BodyBudget::for_bodies_of(body_limits.bytes);
-        let draining = AtomicBool::new(false);
+    pub fn new(ostiary: Ostiary, limiter_metrics: LimiterMetrics, settings: &Settings) -> Self {
+        let body_limits = settings.body_limits();
         Self(Arc::new(Parts {
             ostiary,
             body_limits,
-            body_budget,
-            request_timeout,
-            trusted_proxies,
-            draining,
+            body_budget: BodyBudget::for_bodies_of(body_limits.bytes),
+            request_timeout: settings.connections.request_timeout,
+            trusted_proxies: settings.trusted_proxies(),
+            forgotten_proxy: Once::new(),
             metrics: RequestMetrics::default(),
+            limiter_metrics,
+            draining: AtomicBool::new(false),
         }))
     }
 

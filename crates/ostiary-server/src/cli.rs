@@ -17,6 +17,7 @@ mod openapi;
 mod paint;
 mod serve;
 mod service;
+mod user;
 
 /// Ostiary, a self-hosted authentication server.
 #[derive(Debug, Parser)]
@@ -42,6 +43,9 @@ enum Action {
     /// Make, list and withdraw the credentials by which services ask about tokens
     #[command(subcommand)]
     Service(service::ServiceAction),
+    /// Look after users
+    #[command(subcommand)]
+    User(user::UserAction),
     /// Print the audit trail: what has happened to accounts, sessions, keys and credentials
     Audit(audit::AuditArgs),
 }
@@ -72,6 +76,7 @@ pub fn run(arguments: &[OsString], environment: &Environment) -> ExitCode {
         Action::Doctor => doctor::run(&settings, no_color),
         Action::Keys(action) => keys::run(action, &settings, no_color),
         Action::Service(action) => service::run(action, &settings, no_color),
+        Action::User(action) => user::run(action, &settings, no_color),
         Action::Audit(arguments) => audit::run(&arguments, &settings, no_color),
     }
 }

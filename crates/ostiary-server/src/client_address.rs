@@ -121,6 +121,20 @@ pub fn client_address(trusted: &TrustedProxies, peer: IpAddr, headers: &HeaderMa
     client.unwrap_or(peer)
 }
 
+/// Whether a request seems to come through a proxy of the operator's own that is not trusted, so that all of its
+/// clients are taken for one: a peer in a private network that says for whom it asks.
+#[must_use]
+pub fn is_from_forgotten_proxy(trusted: &TrustedProxies, peer: IpAddr, headers: &HeaderMap) -> bool {
+    let peer = peer.to_canonical();
+    let is_near = match peer {
+        IpAddr::V4(address) => address.is_private() || address.is_loopback(),
+        IpAddr::V6(address) => address.is_unique_local() || address.is_loopback(),
+    };
+    is_near
+        && !trusted.contains(peer)
+        && (headers.contains_key(FORWARDED) || headers.contains_key(X_FORWARDED_FOR))
+}
+
 /// The lines of a header, the last first.
 fn nearest_first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     let mut lines = headers.get_all(name).iter();

@@ -26,6 +26,8 @@ use tracing_subscriber::filter::Targets;
 
 use connections::ConnectionArgs;
 use database::DatabaseArgs;
+use limits::LimitArgs;
+use redis::RedisArgs;
 use values::{parse_audience, parse_group, parse_listen, parse_public_url, parse_seconds, unless_zero};
 
 use crate::telemetry::LogFormat;
@@ -34,7 +36,9 @@ pub mod connections;
 pub mod database;
 pub mod env_file;
 mod help;
+pub mod limits;
 pub mod load;
+pub mod redis;
 pub mod server_secret;
 mod values;
 
@@ -236,27 +240,15 @@ pub struct Settings {
     /// How long connections may take, and how many there may be.
     #[command(flatten)]
     pub connections: ConnectionArgs,
+    /// How many wrong passwords are allowed.
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// Where PostgreSQL is.
     #[command(flatten)]
     pub database: DatabaseArgs,
     /// Where Redis is.
     #[command(flatten)]
     pub redis: RedisArgs,
-}
-
-/// Where Redis is, by the names of the replaced service.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Redis (this version keeps nothing in it)")]
-pub struct RedisArgs {
-    /// Host of Redis
-    #[arg(long, env = "REDIS_HOST", value_name = "HOST")]
-    pub redis_host: Option<String>,
-    /// Port of Redis
-    #[arg(long, env = "REDIS_PORT", default_value_t = 6379, value_name = "PORT")]
-    pub redis_port: u16,
-    /// Number of the Redis database
-    #[arg(long, env = "REDIS_DB", default_value_t = 0, value_name = "NUMBER")]
-    pub redis_db: u16,
 }
 
 impl Settings {
@@ -279,6 +271,7 @@ impl Settings {
             );
         }
         problems.extend(self.database().err());
+        problems.extend(self.redis.settings().err());
         problems
     }
 
@@ -349,6 +342,8 @@ impl Settings {
                 min_chars: usize::from(self.password_min_length).max(PasswordPolicy::FLOOR_CHARS),
                 min_score: self.password_min_score,
             },
+            limits: self.limits.policy(),
+            known_device_lifetime: self.limits.known_device_lifetime(),
         }
     }
 

@@ -18,7 +18,11 @@ use ostiary_core::{
 };
 
 use crate::{
-    app::App, body_budget::BodyShare, client_address::client_address, problem::Problem, validation::Form,
+    app::App,
+    body_budget::BodyShare,
+    client_address::{client_address, is_from_forgotten_proxy},
+    problem::Problem,
+    validation::Form,
 };
 
 /// Of a body over the limit this much is read and thrown away, so that a client that is still sending
@@ -107,9 +111,13 @@ impl FromRequestParts<App> for RequestClient {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let address =
-            peer.map(|ConnectInfo(peer)| client_address(&app.trusted_proxies, peer.ip(), &parts.headers));
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        let address = peer.map(|peer| client_address(&app.trusted_proxies, peer, &parts.headers));
+        if peer.is_some_and(|peer| is_from_forgotten_proxy(&app.trusted_proxies, peer, &parts.headers)) {
+            app.forgotten_proxy.call_once(|| {
+                tracing::warn!("requests come through a proxy in a private network that TRUSTED_PROXIES does not name: all of its clients share one address, and one budget of failed logins");
+            });
+        }
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self(Client { address, user_agent: user_agent.and_then(UserAgent::parse) }))
     }

@@ -12,6 +12,7 @@ pub mod config;
 pub mod docs;
 pub mod extract;
 pub mod jobs;
+pub mod limiter;
 pub mod listener;
 pub mod metrics;
 pub mod middleware;

@@ -57,6 +57,9 @@ fn registry(app: &App) -> Registry {
         Info::new([("version", env!("CARGO_PKG_VERSION"))]),
     );
     app.metrics.register(&mut registry);
+    app.ostiary.hasher.metrics().register(&mut registry);
+    app.ostiary.limit_metrics.register(&mut registry);
+    app.limiter_metrics.register(&mut registry);
     let store: &dyn Store = &*app.ostiary.store;
     store.register_metrics(&mut registry);
     process::register(&mut registry, app.ostiary.clock.now());

@@ -11,8 +11,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ostiary_core::{
-    access::AccessError, account::RegisterError, contact::ContactKind, hasher::HasherError,
-    login::LoginError, self_service::SelfServiceError, session::RefreshError, store::StoreError,
+    access::AccessError, account::RegisterError, contact::ContactKind, guess::NotAdmitted,
+    hasher::HasherError, login::LoginError, self_service::SelfServiceError, session::RefreshError,
+    store::StoreError,
 };
 use serde_json::{Value, json};
 
@@ -67,6 +68,8 @@ pub enum Problem {
         /// What went wrong, for people: ASCII without quotes and backslashes.
         description: &'static str,
     },
+    /// There were too many wrong passwords; the next one may be tried after this time.
+    TooManyAttempts(Duration),
     /// The server cannot serve this now; it can after this time.
     Unavailable(Duration),
     /// A defect or a damaged store.
@@ -113,6 +116,7 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::FunctionMissing(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -140,6 +144,7 @@ impl Problem {
             Self::BodyTooLarge => "Request body too large".into(),
             Self::BodyIncomplete => "Request body incomplete".into(),
             Self::OAuth { description, .. } => (*description).into(),
+            Self::TooManyAttempts(_) => "Too many attempts".into(),
             Self::Unavailable(_) => "Service temporarily unavailable".into(),
             Self::Internal => "Internal Server Error".into(),
         }
@@ -160,7 +165,7 @@ impl IntoResponse for Problem {
         let mut response = (self.status(), Json(self.body())).into_response();
         let headers = response.headers_mut();
         match self {
-            Self::Unavailable(after) => {
+            Self::TooManyAttempts(after) | Self::Unavailable(after) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
             }
             Self::NotAuthenticated | Self::InvalidAccessToken => {
@@ -214,6 +219,15 @@ impl From<HasherError> for Problem {
     }
 }
 
+impl From<NotAdmitted> for Problem {
+    fn from(refused: NotAdmitted) -> Self {
+        match refused {
+            NotAdmitted::TooManyAttempts(after) => Self::TooManyAttempts(after),
+            NotAdmitted::Busy(after) => Self::Unavailable(after),
+        }
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
@@ -234,6 +248,7 @@ impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         match error {
             LoginError::InvalidCredentials => Self::InvalidCredentials,
+            LoginError::NotAdmitted(refused) => refused.into(),
             LoginError::Hasher(error) => error.into(),
             LoginError::Store(error) => error.into(),
         }
@@ -267,6 +282,7 @@ impl From<SelfServiceError> for Problem {
             // The account went while the request was under way, and its tokens with it.
             SelfServiceError::NoSuchUser => Self::InvalidAccessToken,
             SelfServiceError::WrongPassword => Self::WrongPassword,
+            SelfServiceError::NotAdmitted(refused) => refused.into(),
             SelfServiceError::Profile(refusal) => {
                 Self::Validation(vec![FieldError::of_member("profile", refusal.into())])
             }

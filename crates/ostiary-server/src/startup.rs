@@ -10,6 +10,8 @@ use ostiary_core::{
     hasher::Hasher,
     id::{NodeId, UserId},
     keys::{Keys, KeysError},
+    known_device::DeviceTokenKeys,
+    limit::{BudgetKeys, LimitMetrics},
     password::PasswordScheme,
     refresh_token::RefreshTokenKeys,
     secret::{SecretFingerprint, ServerSecret},
@@ -21,10 +23,13 @@ use ostiary_store::{
     sqlite::{self, SqliteStore},
 };
 
-use crate::config::{
-    Settings,
-    database::DatabaseSettings,
-    server_secret::{self, SecretError, SecretSource},
+use crate::{
+    config::{
+        Settings,
+        database::DatabaseSettings,
+        server_secret::{self, SecretError, SecretSource},
+    },
+    limiter::{self, Chosen, LimiterMetrics},
 };
 
 /// The server cannot start. The text says what to do.
@@ -76,6 +81,8 @@ pub enum StartError {
 pub struct Started {
     /// The rules, on their store.
     pub ostiary: Ostiary,
+    /// What the limiter tells about itself.
+    pub limiter_metrics: LimiterMetrics,
     /// Where the server's secret came from.
     pub secret: SecretSource,
     /// Where and what the database is: `/data/ostiary.db (SQLite)`.
@@ -148,18 +155,24 @@ async fn start_by(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Result<
     if settings.access_token_groups {
         can_read_groups(&*store, clock.now()).await?;
     }
+    let Chosen { limiter, metrics: limiter_metrics } =
+        limiter::choose(settings).map_err(StartError::Settings)?;
     let ostiary = Ostiary {
         node: NodeId::new(clock.now()),
         store,
         clock,
         hasher: Hasher::start(settings.hasher(password_scheme)),
         keys,
+        limiter,
+        budget_keys: BudgetKeys::derive(&secret),
+        limit_metrics: LimitMetrics::default(),
+        device_tokens: DeviceTokenKeys::derive(&secret),
         refresh_tokens: RefreshTokenKeys::derive(&secret),
         service_credentials: ServiceCredentialKeys::derive(&secret),
         contacts: ContactRules::new(settings.default_region),
         policy: settings.policy(),
     };
-    Ok(Started { ostiary, secret: source, database: description })
+    Ok(Started { ostiary, limiter_metrics, secret: source, database: description })
 }
 
 /// Whether the groups of users can be read, found out by those of a user who is not there.

@@ -59,7 +59,7 @@ pub trait Accounts: Send + Sync {
         event: SessionEvent,
     ) -> Result<Change, StoreError>;
 
-    /// Changes a password and ends the user's other sessions: both, or neither.
+    /// Changes a password, opens it if it was shut, and ends the user's other sessions: all, or nothing.
     ///
     /// # Errors
     /// If the store fails, or its directory has no way to do it.
@@ -86,6 +86,18 @@ pub trait Accounts: Send + Sync {
         old: &PasswordHash,
         new: &PasswordHash,
     ) -> Result<bool, StoreError>;
+
+    /// Shuts a user's password; says whether it was open.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn lock_password(&self, user_id: UserId, event: AuditEvent) -> Result<bool, StoreError>;
+
+    /// Opens a user's password, and forgets the failures before; says whether it was shut.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn unlock_password(&self, user_id: UserId, event: AuditEvent) -> Result<bool, StoreError>;
 
     /// Makes the groups that are not there yet. The groups of a directory that Ostiary did not make are its
     /// own affair.
@@ -189,4 +201,15 @@ pub struct Credentials {
     pub user_id: UserId,
     /// The hash of the password, if the user has one.
     pub password_hash: Option<PasswordHash>,
+    /// Whether the password may be used.
+    pub lock: PasswordLock,
+}
+
+/// Whether a password was shut after too many failures. A user of whom nothing is kept has never been.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PasswordLock {
+    /// Since when it opens nothing on devices that are not known, if it is so.
+    pub locked_at: Option<Timestamp>,
+    /// Failures up to this time do not count.
+    pub unlocked_at: Option<Timestamp>,
 }

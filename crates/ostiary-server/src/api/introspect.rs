@@ -5,6 +5,7 @@ use ostiary_core::jwt::AccessTokenClaims;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::schemas::{ErrorResponse, OAuthError as OAuthErrorResponse};
 use crate::{
     app::App,
     extract::service_of,
@@ -17,6 +18,7 @@ use crate::{
 #[expect(dead_code, reason = "describes what the handler takes from the form")]
 pub(super) struct IntrospectionRequest {
     /// An access token.
+    #[schema(min_length = 1)]
     token: String,
     /// Ignored: there is one kind.
     token_type_hint: Option<String>,
@@ -52,8 +54,9 @@ pub(super) struct Introspection {
     request_body(content = IntrospectionRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "Whether it is good", body = Introspection),
-        (status = 400, description = "The request has no token", body = super::schemas::OAuthError),
-        (status = 401, description = "No credential of a service", body = super::schemas::OAuthError),
+        (status = 400, description = "The request has no token", body = OAuthErrorResponse),
+        (status = 401, description = "No credential of a service", body = OAuthErrorResponse),
+        (status = 503, description = "The store is unavailable; see `Retry-After`", body = ErrorResponse),
     )
 )]
 pub(super) async fn introspect(

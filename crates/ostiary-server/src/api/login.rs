@@ -1,9 +1,12 @@
 //! `POST /api/v1/auth/login`
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 use utoipa::ToSchema;
 
-use super::schemas::{ErrorResponse, HTTPValidationError, TokenResponse};
+use super::{
+    device::Device,
+    schemas::{ErrorResponse, HTTPValidationError, TokenResponse},
+};
 use crate::{
     app::App,
     extract::RequestClient,
@@ -36,22 +39,27 @@ impl LoginRequest {
     post,
     path = "/api/v1/auth/login",
     tag = "auth",
+    params(
+        ("Ostiary-Device" = Option<String>, Header, description = "The device token of an earlier login; or `request`, to be given one")
+    ),
     request_body = LoginRequest,
     responses(
         (status = 200, description = "A session is open", body = TokenResponse),
         (status = 400, description = "There is no password", body = ErrorResponse),
         (status = 401, description = "The login or the password is wrong", body = ErrorResponse),
         (status = 422, description = "Validation Error", body = HTTPValidationError),
+        (status = 429, description = "Too many wrong passwords; see `Retry-After`", body = ErrorResponse),
         (status = 503, description = "Too many logins at once; see `Retry-After`", body = ErrorResponse),
     )
 )]
 pub(super) async fn login(
     State(app): State<App>,
     RequestClient(client): RequestClient,
+    device: Device,
     form: Form,
-) -> Result<Json<TokenResponse>, Problem> {
+) -> Result<Response, Problem> {
     let LoginRequest { login, password } = LoginRequest::decode(form)?;
     let password = password.filter(|password| !password.is_empty()).ok_or(Problem::PasswordRequired)?;
-    let pair = app.ostiary.login(&login, &password, &client).await?;
-    Ok(Json(pair.into()))
+    let logged_in = app.ostiary.login(&login, &password, device.token(), &client).await?;
+    Ok(device.answer(logged_in))
 }

@@ -13,6 +13,7 @@ use crate::{
 
 /// A session to be ended.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct LogoutRequest {
     /// A refresh token of it.
     refresh_token: String,

@@ -89,6 +89,7 @@ impl From<AccountContact> for MyContact {
         (status = 200, description = "The account", body = Me),
         (status = 401, description = "No access token that is good", body = ErrorResponse),
         (status = 501, description = "The directory of accounts has no function for this", body = ErrorResponse),
+        (status = 503, description = "The store is unavailable; see `Retry-After`", body = ErrorResponse),
     )
 )]
 pub(super) async fn read(
@@ -100,6 +101,7 @@ pub(super) async fn read(
 
 /// What is to be changed, as a JSON merge patch (RFC 7396).
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ChangeMe {
     /// Members to be put into the profile; `null` takes one out, or the whole profile.
     #[schema(value_type = Option<Object>, example = json!({"first_name": "Anna", "nickname": null}))]
@@ -132,6 +134,7 @@ impl ChangeMe {
         (status = 401, description = "No access token that is good", body = ErrorResponse),
         (status = 422, description = "Validation Error", body = HTTPValidationError),
         (status = 501, description = "The directory of accounts has no function for this", body = ErrorResponse),
+        (status = 503, description = "The store is unavailable; see `Retry-After`", body = ErrorResponse),
     )
 )]
 pub(super) async fn change(
@@ -149,6 +152,7 @@ pub(super) async fn change(
 
 /// The password once more, for what cannot be undone.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct DeleteMe {
     /// The password.
     #[schema(format = "password", example = "correct horse")]
@@ -175,6 +179,7 @@ impl DeleteMe {
         (status = 400, description = "The password is wrong", body = ErrorResponse),
         (status = 401, description = "No access token that is good", body = ErrorResponse),
         (status = 422, description = "Validation Error", body = HTTPValidationError),
+        (status = 429, description = "Too many wrong passwords; see `Retry-After`", body = ErrorResponse),
         (status = 501, description = "The directory of accounts has no function for this", body = ErrorResponse),
         (status = 503, description = "Too many logins at once; see `Retry-After`", body = ErrorResponse),
     )

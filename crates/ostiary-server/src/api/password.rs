@@ -14,6 +14,7 @@ use crate::{
 
 /// A password to be changed.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `decode` takes; it gives a `Change`")]
 pub(super) struct ChangePasswordRequest {
     /// The password as it is.
@@ -62,6 +63,7 @@ impl ChangePasswordRequest {
         (status = 400, description = "The current password is wrong", body = ErrorResponse),
         (status = 401, description = "No access token that is good", body = ErrorResponse),
         (status = 422, description = "Validation Error", body = HTTPValidationError),
+        (status = 429, description = "Too many wrong passwords; see `Retry-After`", body = ErrorResponse),
         (status = 501, description = "The directory of accounts has no function for this", body = ErrorResponse),
         (status = 503, description = "Too many logins at once; see `Retry-After`", body = ErrorResponse),
     )

@@ -1,6 +1,6 @@
 //! `POST /api/v1/auth/register`
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 use ostiary_core::{
     Ostiary,
     account::{PasswordRefusal, Registration, words_about},
@@ -8,7 +8,10 @@ use ostiary_core::{
 };
 use utoipa::ToSchema;
 
-use super::schemas::{ErrorResponse, HTTPValidationError, TokenResponse};
+use super::{
+    device::Device,
+    schemas::{ErrorResponse, HTTPValidationError, TokenResponse},
+};
 use crate::{
     app::App,
     extract::RequestClient,
@@ -135,6 +138,7 @@ impl From<PasswordRefusal> for Fault {
     post,
     path = "/api/v1/auth/register",
     tag = "auth",
+    params(("Ostiary-Device" = Option<String>, Header, description = "`request`, to be given a device token")),
     request_body = RegisterRequest,
     responses(
         (status = 200, description = "The account is made and a session is open", body = TokenResponse),
@@ -146,11 +150,12 @@ impl From<PasswordRefusal> for Fault {
 pub(super) async fn register(
     State(app): State<App>,
     RequestClient(client): RequestClient,
+    device: Device,
     form: Form,
-) -> Result<Json<TokenResponse>, Problem> {
+) -> Result<Response, Problem> {
     let registration = RegisterRequest::decode(form, &app.ostiary).await?;
-    let pair = app.ostiary.register(registration, &client).await?;
-    Ok(Json(pair.into()))
+    let logged_in = app.ostiary.register(registration, &client).await?;
+    Ok(device.answer(logged_in))
 }
 
 #[cfg(test)]

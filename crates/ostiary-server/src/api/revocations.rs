@@ -110,6 +110,7 @@ impl RevocationList {
         (status = 304, description = "They are those of the answer that `If-None-Match` names"),
         (status = 401, description = "No credential of a service", body = ErrorResponse),
         (status = 422, description = "Validation Error", body = HTTPValidationError),
+        (status = 503, description = "The store is unavailable; see `Retry-After`", body = ErrorResponse),
     )
 )]
 pub(super) async fn revocations(

@@ -61,11 +61,28 @@ pub(super) struct TokenResponse {
     /// Always `bearer`.
     #[schema(default = "bearer")]
     token_type: &'static str,
+    /// By which the device is known at its next login, in the header `Ostiary-Device`; only where a login or a
+    /// registration asked for it with `Ostiary-Device: request`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    device_token: Option<String>,
+}
+
+impl TokenResponse {
+    /// The answer to a client that asked for a device token.
+    pub(super) fn with_device_token(self, token: &str) -> Self {
+        Self { device_token: Some(token.to_owned()), ..self }
+    }
 }
 
 impl From<TokenPair> for TokenResponse {
     fn from(pair: TokenPair) -> Self {
-        Self { access_token: pair.access_token, refresh_token: pair.refresh_token, token_type: "bearer" }
+        Self {
+            access_token: pair.access_token,
+            refresh_token: pair.refresh_token,
+            token_type: "bearer",
+            device_token: None,
+        }
     }
 }
 

@@ -75,6 +75,7 @@ impl MySession {
     responses(
         (status = 200, description = "The sessions", body = Vec<MySession>),
         (status = 401, description = "No access token that is good", body = ErrorResponse),
+        (status = 503, description = "The store is unavailable; see `Retry-After`", body = ErrorResponse),
     )
 )]
 pub(super) async fn list(

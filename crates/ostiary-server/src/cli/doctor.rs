@@ -1,6 +1,6 @@
 //! `ostiary doctor`
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use ostiary_core::{keys::SigningMethod, password::PasswordScheme};
 use ostiary_store::{
@@ -59,6 +59,7 @@ fn examine(settings: &Settings) -> Vec<Finding> {
         ("phones", Ok(format!("without a country code: {}", settings.default_region))),
     ];
     findings.extend(database);
+    findings.push(("limits", limits(settings)));
     findings
 }
 
@@ -81,6 +82,27 @@ fn secret(settings: &Settings) -> Result<String, String> {
         Ok(Some((_, source))) => Ok(serve::describe(&source)),
         Ok(None) => Ok("none yet: made on the first start".to_owned()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Where guesses are counted, and whether that place answers.
+fn limits(settings: &Settings) -> Result<String, String> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let counted = serve::limits(settings);
+    let Some(redis) = settings.redis.settings()?.filter(|_| settings.limits.rate_limits) else {
+        return Ok(counted);
+    };
+    let ask = async {
+        let mut connection = redis.client.get_multiplexed_async_connection().await?;
+        redis::cmd("PING").query_async::<()>(&mut connection).await
+    };
+    let asked = super::block_on(async { tokio::time::timeout(PATIENCE, ask).await });
+    match asked.map_err(|error| error.to_string())? {
+        Ok(Ok(())) => Ok(counted),
+        Ok(Err(error)) => {
+            Err(format!("{counted}, which fails: {error}; until it is back each node counts its own"))
+        }
+        Err(_) => Err(format!("{counted}, which does not answer; until it is back each node counts its own")),
     }
 }
 

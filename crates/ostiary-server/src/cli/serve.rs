@@ -57,12 +57,7 @@ async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::R
     };
     announce(settings, (address, metrics_address), &started, no_color, start);
 
-    let app = App::new(
-        started.ostiary,
-        settings.body_limits(),
-        settings.connections.request_timeout,
-        settings.trusted_proxies(),
-    );
+    let app = App::new(started.ostiary, started.limiter_metrics, settings);
     let stop = CancellationToken::new();
     jobs::start(&app, &stop);
     let router = api::router(app.clone());
@@ -177,6 +172,7 @@ fn announce(
         paint::fact(paint, "Data", &started.database);
         paint::fact(paint, "Tokens", &tokens(algorithm, &base));
         paint::fact(paint, "Secret", &describe(&started.secret));
+        paint::fact(paint, "Limits", &limits(settings));
         paint::note("Stop it with Ctrl-C.");
     } else {
         tracing::info!(
@@ -185,6 +181,7 @@ fn announce(
             metrics,
             data = started.database,
             tokens = algorithm,
+            limits = limits(settings),
             version = env!("CARGO_PKG_VERSION"),
             milliseconds = u64::try_from(took).unwrap_or(u64::MAX),
             "ready"
@@ -197,6 +194,17 @@ fn tokens(algorithm: &str, base: &str) -> String {
         format!("{algorithm}, with JWT_SECRET_KEY")
     } else {
         format!("{algorithm}, public keys at {base}/.well-known/jwks.json")
+    }
+}
+
+/// Where guesses at passwords are counted.
+pub(super) fn limits(settings: &Settings) -> String {
+    match settings.redis.settings() {
+        _ if !settings.limits.rate_limits => {
+            "none: RATE_LIMITS is off, anybody may guess passwords for ever".to_owned()
+        }
+        Ok(Some(redis)) => format!("counted in Redis at {}", redis.description),
+        _ => "counted in memory, by this node alone".to_owned(),
     }
 }
 

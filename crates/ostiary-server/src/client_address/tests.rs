@@ -278,3 +278,18 @@ fn is_all_trusted(trusted: &TrustedProxies, is_standard: bool, line: &[u8]) -> b
     let is_trusted = |hop: Option<IpAddr>| hop.is_some_and(|hop| trusted.contains(hop));
     if is_standard { forwarded(line).all(is_trusted) } else { x_forwarded_for(line).all(is_trusted) }
 }
+
+#[test]
+fn a_proxy_of_ones_own_that_is_not_trusted_is_noticed() {
+    let is_forgotten = |peer: &str, headers: &HeaderMap| {
+        is_from_forgotten_proxy(&proxies("10.0.0.1"), peer.parse().unwrap(), headers)
+    };
+    assert!(!is_forgotten("10.0.0.2", &headers(&[])), "it asks for itself");
+    let headers = headers(&[("x-forwarded-for", "203.0.113.1")]);
+    for peer in ["10.0.0.2", "192.168.1.1", "127.0.0.1", "::1", "fd00::1", "::ffff:10.0.0.2"] {
+        assert!(is_forgotten(peer, &headers), "{peer}");
+    }
+    for peer in ["10.0.0.1", "203.0.113.7", "2001:db8::1"] {
+        assert!(!is_forgotten(peer, &headers), "{peer}");
+    }
+}

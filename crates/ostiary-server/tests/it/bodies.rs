@@ -35,12 +35,7 @@ impl Endpoint {
         let directory = TempDir::new().unwrap();
         let settings = settings(directory.path(), &[]);
         let started = Box::pin(startup::start(&settings)).await.unwrap();
-        let app = App::new(
-            started.ostiary,
-            settings.body_limits(),
-            settings.connections.request_timeout,
-            settings.trusted_proxies(),
-        );
+        let app = App::new(started.ostiary, started.limiter_metrics, &settings);
         let router = Router::new().route("/", handler).with_state(app.clone());
         Self { router: middleware::around(router, app), _directory: directory }
     }

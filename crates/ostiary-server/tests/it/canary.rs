@@ -37,7 +37,12 @@ impl Subject {
         let settings = place.settings();
         let settings = settings.iter().map(|(name, value)| (*name, value.as_str()));
         // A spent token is refused at once.
-        let ours = [("LOG_LEVEL", "trace"), ("LOG_FORMAT", "json"), ("REFRESH_GRACE_SECONDS", "0")];
+        let ours = [
+            ("LOG_LEVEL", "trace"),
+            ("LOG_FORMAT", "json"),
+            ("REFRESH_GRACE_SECONDS", "0"),
+            ("METRICS_LISTEN", "127.0.0.1:0"),
+        ];
         let settings: Vec<_> = settings.chain(ours).collect();
         let process = Process::start(place.path(), &settings);
         Self { process, http: http_client(), canaries: Canaries::default() }
@@ -112,7 +117,12 @@ async fn no_secret_is_logged_answered_or_kept(#[values(On::Sqlite, On::Postgres,
         in_what_is_no_request(&subject, secret);
     }
     while_the_store_fails(&mut subject, &place, &second).await;
+    on_a_known_device(&mut subject).await;
 
+    let figures = subject.process.ready["metrics"].as_str().unwrap();
+    let figures = subject.http.get(figures).send().await.unwrap().text().await.unwrap();
+    assert!(figures.contains("ostiary_limits_guesses_admitted_total"), "{figures}");
+    subject.canaries.assert_none_in("the figures", &figures);
     let (code, log) = subject.process.end_by(Signal::TERM);
     assert_eq!(code, Some(0));
     for line in ["a request failed in the store", "\"answered\"", "h2::"] {
@@ -203,6 +213,8 @@ async fn around_the_body(subject: &Subject, secret: &str) {
         subject.refused(subject.post(&queried, &json!({}))).await;
         let request = subject.post(path, &json!({})).bearer_auth(secret).header("x-api-key", secret);
         subject.refused(request.header("cookie", format!("refresh_token={secret}"))).await;
+        let request = subject.post(path, &json!({})).header("ostiary-device", secret);
+        subject.refused(request.header("cookie", format!("__Host-ostiary-device={secret}"))).await;
         let request = subject.post(path, &json!({})).header("authorization", format!("Basic {secret}"));
         subject.refused(request.header("referer", format!("https://example.com/?code={secret}"))).await;
         let request = subject.request(Method::POST, path).header("content-type", secret);
@@ -262,6 +274,20 @@ fn length(text: &str) -> Vec<u8> {
         short @ ..127 => vec![low_bits(short)],
         long => vec![127, 128 + low_bits(long - 127), low_bits((long - 127) / 128)],
     }
+}
+
+/// A device token is given, and given back.
+async fn on_a_known_device(subject: &mut Subject) {
+    let login = subject.post(LOGIN, &json!({ "login": "anna", "password": CANARY }));
+    let answer = login.header("ostiary-device", "request").send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    let token = answer["device_token"].as_str().unwrap();
+    for (name, given) in [("access token", "access_token"), ("refresh token", "refresh_token")] {
+        subject.canaries.plant(name, answer[given].as_str().unwrap());
+    }
+    subject.canaries.plant("device token", token);
+    let login = subject.post(LOGIN, &json!({ "login": "anna", "password": WRONG_CANARY }));
+    assert_eq!(subject.refused(login.header("ostiary-device", token)).await, 401);
 }
 
 /// A table is away, so that every request that is right fails in the store.

@@ -17,7 +17,7 @@ use ostiary_core::{
     session::TokenPair,
     store::{
         AuthenticationMethod, Credentials, Exchange, LiveAt, NewAccount, NewSession, Opening, PasswordChange,
-        Rotation, StoredServiceCredential, StoredSigningKey,
+        PasswordLock, Rotation, StoredServiceCredential, StoredSigningKey,
     },
 };
 use ostiary_server::{
@@ -122,7 +122,11 @@ async fn no_password_and_no_hash_of_one_is_shown() {
         Box::new(password.clone()),
         Box::new(Registration { contacts, profile: None, groups: Vec::new(), password }),
         Box::new(account),
-        Box::new(Credentials { user_id: id, password_hash: Some(hash.clone()) }),
+        Box::new(Credentials {
+            user_id: id,
+            password_hash: Some(hash.clone()),
+            lock: PasswordLock::default(),
+        }),
         Box::new(PasswordChange { user_id: id, seen: hash.clone(), new: hash.clone() }),
         Box::new(hash),
         Box::new(ostiary.hasher),

@@ -294,12 +294,7 @@ async fn a_panic_costs_one_request_and_is_answered_like_any_failure() {
     let directory = tempfile::TempDir::new().unwrap();
     let settings = settings(directory.path(), &[]);
     let started = startup::start(&settings).await.unwrap();
-    let app = App::new(
-        started.ostiary,
-        settings.body_limits(),
-        settings.connections.request_timeout,
-        settings.trusted_proxies(),
-    );
+    let app = App::new(started.ostiary, started.limiter_metrics, &settings);
     let panicking = get(async || -> &'static str { panic!("on purpose") });
     let router =
         middleware::around(Router::new().route("/panic", panicking).route("/", get(async || "well")), app);

@@ -183,7 +183,7 @@ async fn under_bcrypt_passwords_that_it_would_cut_are_refused(
 async fn a_corrupt_or_absent_hash_is_a_failed_login(
     #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
 ) {
-    let server = Server::start(on).await;
+    let server = Server::start_with(on, &[("RATE_LIMITS", "off")]).await;
     server.register("anna").await;
     for hash in [
         "''",

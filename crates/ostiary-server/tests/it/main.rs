@@ -23,6 +23,7 @@ mod http2_abuse;
 mod introspection;
 mod keys;
 mod keys_under_load;
+mod limits;
 mod login;
 mod me;
 mod metrics;

@@ -113,7 +113,8 @@ fn on_the_page() -> BTreeSet<(String, String, String)> {
 #[rstest]
 #[tokio::test]
 async fn the_page_describes_what_is_served_and_nothing_else(#[values(On::Sqlite, On::Postgres)] on: On) {
-    let server = Server::start(on).await;
+    // A Redis that is not there has figures too.
+    let server = Server::start_with(on, &[("REDIS_HOST", "127.0.0.1"), ("REDIS_PORT", "1")]).await;
     let address = listen(&server).await;
     server.register("anna").await;
     let served = Figures::at(address).await.described();

@@ -91,13 +91,9 @@ impl Server {
         all.extend_from_slice(more);
         let settings = settings(place.path(), &all);
         let clock = Arc::new(ManualClock::starting_at("2026-11-22T12:00:00Z".parse().unwrap()));
-        let started = startup::start_with_clock(&settings, clock.clone()).await.unwrap();
-        let app = App::new(
-            started.ostiary,
-            settings.body_limits(),
-            settings.connections.request_timeout,
-            settings.trusted_proxies(),
-        );
+        // It is large, and would be a part of the future of each test.
+        let started = Box::pin(startup::start_with_clock(&settings, clock.clone())).await.unwrap();
+        let app = App::new(started.ostiary, started.limiter_metrics, &settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

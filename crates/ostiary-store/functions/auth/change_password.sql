@@ -1,5 +1,5 @@
 -- Puts `new_hash` in the place of a user's password hash if that is still `seen_hash`, and ends the user's other
--- sessions than `kept`. Says whether it was.
+-- sessions than `kept`. Failures with the former password no longer count. Says whether it was.
 create or replace function auth.change_password(
     account_id uuid, seen_hash text, new_hash text, kept uuid, reason text,
     event_id uuid, event_time timestamptz, event_action text, event_actor text, event_address text,
@@ -14,6 +14,8 @@ begin
         return false;
     end if;
     perform auth.end_sessions(account_id, kept, event_time, reason);
+    insert into auth.password_locks (user_id, unlocked_at) values (account_id, event_time)
+    on conflict (user_id) do update set locked_at = null, unlocked_at = excluded.unlocked_at;
     insert into auth.audit_events (id, at, action, actor, address, user_agent, user_id, session_id)
     values (event_id, event_time, event_action, event_actor, event_address, event_user_agent, account_id, kept);
     return true;

@@ -15,6 +15,7 @@ begin
     end if;
     perform auth.end_sessions(account_id, null, event_time, event_action);
     delete from auth.sessions as session where session.user_id = account_id;
+    delete from auth.password_locks as lock where lock.user_id = account_id;
     update auth.audit_events as event set address = null, user_agent = null
     where event.user_id = account_id and (event.address is not null or event.user_agent is not null);
     insert into auth.audit_events (id, at, action, actor, address, user_agent, user_id, session_id)

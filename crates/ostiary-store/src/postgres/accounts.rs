@@ -8,12 +8,13 @@ use ostiary_core::{
     id::UserId,
     password::PasswordHash,
     store::{
-        Account, Accounts, Change, Credentials, NewAccount, NewSession, PasswordChange, RegisterOutcome,
-        Revocation, SessionEvent, StoreError,
+        Account, Accounts, Change, Credentials, NewAccount, NewSession, PasswordChange, PasswordLock,
+        RegisterOutcome, Revocation, SessionEvent, StoreError,
     },
 };
 use serde_json::{Map, Value, json};
 use tokio_postgres::{
+    Row,
     error::{DbError, SqlState},
     types::{Json, Type},
 };
@@ -75,7 +76,8 @@ impl Accounts for PostgresStore {
         let (session, event) = (SessionColumns::of(&session), EventColumns::of(&event));
         let own: [Parameter<'_>; 1] = [(&payload, Type::JSONB)];
         let parameters = [&own[..], &session.parameters(), &event.parameters()].concat();
-        let made = self.database.try_write("register", sql, &parameters).await;
+        let is_answer = |error: &DbError| self.refusal(error).is_some();
+        let made = self.database.try_write("register", sql, &parameters, is_answer).await;
         match made {
             // A directory that made no account would leave the session without a user, and the statement fails.
             Ok(rows) => Ok(RegisterOutcome::Registered(UserId::from_uuid(rows[0].get(0)))),
@@ -92,31 +94,31 @@ impl Accounts for PostgresStore {
                 select found.user_id::text::uuid as user_id, found.password_hash::text as password_hash
                 from accounts.get_active_user_contact_by_value($1) as found
             )
-            select user_id, password_hash from as_typed
-            union all
-            select found.user_id::text::uuid, found.password_hash::text
-            from accounts.get_active_user_contact_by_value($2) as found
-            where $1::text <> $2::text and not exists (select from as_typed)
-            limit 1";
+            select found.password_hash, lock.locked_at, lock.unlocked_at, found.user_id
+            from (
+                select user_id, password_hash from as_typed
+                union all
+                select found.user_id::text::uuid, found.password_hash::text
+                from accounts.get_active_user_contact_by_value($2) as found
+                where $1::text <> $2::text and not exists (select from as_typed)
+                limit 1
+            ) as found
+            left join auth.password_locks as lock on lock.user_id = found.user_id";
         let (first, second) = (self.spelling(contact), contact.canonical().value());
         // Whoever made the function decides on the type of its argument: text, varchar, citext.
         let parameters: [Parameter<'_>; 2] = [(&first, Type::UNKNOWN), (&second, Type::UNKNOWN)];
         let rows = self.look_up("find_credentials", sql, &parameters).await?;
-        Ok(rows.first().map(|row| Credentials {
-            user_id: UserId::from_uuid(row.get(0)),
-            password_hash: row.get::<_, Option<String>>(1).map(PasswordHash::from_stored),
-        }))
+        Ok(rows.first().map(|row| credentials_in(row, UserId::from_uuid(row.get(3)))))
     }
 
     async fn credentials_of(&self, user_id: UserId) -> Result<Option<Credentials>, StoreError> {
         // It cannot tell a user who is gone from one without a password, and need not: neither has the right one.
         self.directory.require(&GET_PASSWORD_HASH)?;
-        let sql = "select accounts.get_password_hash($1)::text";
+        let sql = "
+            select accounts.get_password_hash($1)::text, lock.locked_at, lock.unlocked_at
+            from (select) as nothing left join auth.password_locks as lock on lock.user_id = $1";
         let rows = self.look_up("credentials_of", sql, &[(&user_id.as_uuid(), Type::UUID)]).await?;
-        Ok(rows.first().map(|row| Credentials {
-            user_id,
-            password_hash: row.get::<_, Option<String>>(0).map(PasswordHash::from_stored),
-        }))
+        Ok(rows.first().map(|row| credentials_in(row, user_id)))
     }
 
     async fn find_account(&self, user_id: UserId) -> Result<Option<Account>, StoreError> {
@@ -197,6 +199,41 @@ impl Accounts for PostgresStore {
         Ok(is_true(&self.database.write("replace_password_hash", sql, &parameters).await?))
     }
 
+    async fn lock_password(&self, user_id: UserId, event: AuditEvent) -> Result<bool, StoreError> {
+        let sql = "
+            with locked as (
+                insert into auth.password_locks (user_id, locked_at) values ($7, $2)
+                on conflict (user_id) do update set locked_at = excluded.locked_at
+                where password_locks.locked_at is null
+                returning user_id
+            )
+            insert into auth.audit_events (id, at, action, actor, address, user_agent, user_id)
+            select $1, $2, $3, $4, $5, $6, locked.user_id from locked
+            returning true";
+        let (user_id, event) = (user_id.as_uuid(), EventColumns::of(&event));
+        let own: [Parameter<'_>; 1] = [(&user_id, Type::UUID)];
+        let parameters = [&event.parameters()[..], &own].concat();
+        Ok(!self.database.write("lock_password", sql, &parameters).await?.is_empty())
+    }
+
+    async fn unlock_password(&self, user_id: UserId, event: AuditEvent) -> Result<bool, StoreError> {
+        let sql = "
+            with before as (
+                select from auth.password_locks where user_id = $7 and locked_at is not null
+            ), unlocked as (
+                insert into auth.password_locks (user_id, unlocked_at) values ($7, $2)
+                on conflict (user_id) do update set locked_at = null, unlocked_at = excluded.unlocked_at
+            ), recorded as (
+                insert into auth.audit_events (id, at, action, actor, address, user_agent, user_id)
+                values ($1, $2, $3, $4, $5, $6, $7)
+            )
+            select exists (select from before)";
+        let (user_id, event) = (user_id.as_uuid(), EventColumns::of(&event));
+        let own: [Parameter<'_>; 1] = [(&user_id, Type::UUID)];
+        let parameters = [&event.parameters()[..], &own].concat();
+        Ok(is_true(&self.database.write("unlock_password", sql, &parameters).await?))
+    }
+
     async fn ensure_groups(&self, names: &[String], now: Timestamp) -> Result<(), StoreError> {
         if self.directory.is_foreign() {
             return Ok(());
@@ -209,6 +246,15 @@ impl Accounts for PostgresStore {
             .write("ensure_groups", sql, &[(&names, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)])
             .await?;
         Ok(())
+    }
+}
+
+/// The password hash and its lock in the first columns of a row.
+fn credentials_in(row: &Row, user_id: UserId) -> Credentials {
+    Credentials {
+        user_id,
+        password_hash: row.get::<_, Option<String>>(0).map(PasswordHash::from_stored),
+        lock: PasswordLock { locked_at: row.get(1), unlocked_at: row.get(2) },
     }
 }
 

@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use tokio_postgres::{
     Config, Row,
+    error::DbError,
     types::{ToSql, Type},
 };
 
@@ -105,16 +106,18 @@ impl Database {
         sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
-        let outcome = self.try_write(verb, sql, parameters).await;
+        let outcome = self.try_write(verb, sql, parameters, |_| false).await;
         outcome.map_err(Fault::into_store_error)
     }
 
-    /// [`Database::write`], for a caller who knows what some faults mean.
+    /// [`Database::write`], for a caller who knows what some faults mean. What `is_answer` holds of is not counted
+    /// as an error.
     pub(super) async fn try_write(
         &self,
         verb: &'static str,
         sql: &'static str,
         parameters: &[Parameter<'_>],
+        is_answer: impl Fn(&DbError) -> bool,
     ) -> Result<Vec<Row>, Fault> {
         let statement = Statement { sql, parameters, deadline: Instant::now() + DEADLINE };
         let start = std::time::Instant::now();
@@ -122,7 +125,7 @@ impl Database {
             Err(fault) if fault.may_be_retried(false) => self.write_once(statement).await,
             outcome => outcome,
         };
-        let failed = outcome.as_ref().is_err_and(|fault| !fault.is_refusal());
+        let failed = outcome.as_ref().is_err_and(|fault| !fault.database_error().is_some_and(is_answer));
         self.metrics.record(verb, start, failed);
         outcome
     }

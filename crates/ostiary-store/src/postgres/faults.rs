@@ -62,13 +62,6 @@ impl Fault {
         self.database_error().is_some_and(|error| is_read_only(error.code()))
     }
 
-    /// Whether the database holds to a rule of its own, or of the directory's functions: class 23, a constraint,
-    /// and class P0, what a function raised. That is an answer, not a failure.
-    pub(super) fn is_refusal(&self) -> bool {
-        self.database_error()
-            .is_some_and(|error| ["23", "P0"].iter().any(|class| error.code().code().starts_with(class)))
-    }
-
     /// What it means to the rules.
     pub(super) fn into_store_error(self) -> StoreError {
         match self {

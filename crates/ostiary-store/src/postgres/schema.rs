@@ -58,7 +58,7 @@ pub(super) const AUTH: Part = Part {
         include_str!("../../functions/auth/change_password.sql"),
         include_str!("../../functions/auth/delete_account.sql"),
     ],
-    revision: 2,
+    revision: 3,
     objects: &[
         "sessions",
         "revocations",
@@ -67,6 +67,7 @@ pub(super) const AUTH: Part = Part {
         "known_secret",
         "audit_events",
         "jobs",
+        "password_locks",
         "sessions_user_id",
         "sessions_expires_at",
         "revocations_revoked_at",
@@ -330,7 +331,7 @@ mod tests {
             let text = Migration::unapplied("V1__functions", &part.functions.concat()).unwrap();
             (part.revision, text.checksum())
         };
-        assert_eq!(checksum(AUTH), (2, 3_944_216_679_449_866_848));
+        assert_eq!(checksum(AUTH), (3, 1_561_144_607_491_808_078));
         assert_eq!(checksum(ACCOUNTS), (2, 8_486_970_100_220_373_358));
     }
 }

@@ -146,6 +146,7 @@ pub(super) async fn missing_rights(client: &impl GenericClient, own: bool) -> Re
         ("auth.known_secret", "select insert update"),
         ("auth.audit_events", "select insert update"),
         ("auth.jobs", "select insert update"),
+        ("auth.password_locks", "select insert update delete"),
     ];
     const OF_OWN_DIRECTORY: &[(&str, &str)] = &[
         ("accounts.users", "select insert update delete"),

@@ -8,11 +8,11 @@ use ostiary_core::{
     id::UserId,
     password::PasswordHash,
     store::{
-        Account, Accounts, Change, Credentials, NewAccount, NewSession, PasswordChange, RegisterOutcome,
-        Revocation, SessionEvent, StoreError,
+        Account, Accounts, Change, Credentials, NewAccount, NewSession, PasswordChange, PasswordLock,
+        RegisterOutcome, Revocation, SessionEvent, StoreError,
     },
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 
 use super::{
@@ -50,32 +50,29 @@ impl Accounts for SqliteStore {
     }
 
     async fn find_credentials(&self, contact: &Contact) -> Result<Option<Credentials>, StoreError> {
-        let sql = "select users.id, users.password_hash
+        let sql = "select users.password_hash, lock.locked_at, lock.unlocked_at, users.id
                    from contacts join users on users.id = contacts.user_id
+                   left join password_locks as lock on lock.user_id = users.id
                    where contacts.value = ?1 and contacts.kind = ?2 and users.active = 1";
         let contact = contact.canonical();
         self.readers.read("find_credentials", |connection| {
             connection
                 .prepare_cached(sql)?
                 .query_row(params![contact.value(), contact.kind().as_str()], |row| {
-                    Ok(Credentials {
-                        user_id: row.get::<_, IdColumn<_>>(0)?.0,
-                        password_hash: row.get::<_, Option<String>>(1)?.map(PasswordHash::from_stored),
-                    })
+                    credentials_in(row, row.get::<_, IdColumn<_>>(3)?.0)
                 })
                 .optional()
         })
     }
 
     async fn credentials_of(&self, user_id: UserId) -> Result<Option<Credentials>, StoreError> {
-        let sql = "select password_hash from users where id = ?1 and active = 1";
+        let sql = "select users.password_hash, lock.locked_at, lock.unlocked_at
+                   from users left join password_locks as lock on lock.user_id = users.id
+                   where users.id = ?1 and users.active = 1";
         self.readers.read("credentials_of", |connection| {
             connection
                 .prepare_cached(sql)?
-                .query_row([IdColumn(user_id)], |row| {
-                    let password_hash = row.get::<_, Option<String>>(0)?.map(PasswordHash::from_stored);
-                    Ok(Credentials { user_id, password_hash })
-                })
+                .query_row([IdColumn(user_id)], |row| credentials_in(row, user_id))
                 .optional()
         })
     }
@@ -116,6 +113,7 @@ impl Accounts for SqliteStore {
                 }
                 let why = Revocation::PasswordChanged;
                 sessions::revoke_all(connection, user_id, Some(session_id), why, event.at)?;
+                unlock(connection, user_id, event.at)?;
                 audit::record(connection, &event, Subject::session(user_id, session_id))?;
                 Ok(Change::Made)
             })
@@ -154,6 +152,37 @@ impl Accounts for SqliteStore {
             .await
     }
 
+    async fn lock_password(&self, user_id: UserId, event: AuditEvent) -> Result<bool, StoreError> {
+        self.writer
+            .step("lock_password", move |connection| {
+                let sql = "insert into password_locks (user_id, locked_at)
+                           select id, ?2 from users where id = ?1 and active = 1
+                           on conflict (user_id) do update set locked_at = excluded.locked_at
+                           where password_locks.locked_at is null";
+                let is_locked = connection
+                    .prepare_cached(sql)?
+                    .execute(params![IdColumn(user_id), TimeColumn(event.at)])?
+                    == 1;
+                if is_locked {
+                    audit::record(connection, &event, Subject::user(user_id))?;
+                }
+                Ok(is_locked)
+            })
+            .await
+    }
+
+    async fn unlock_password(&self, user_id: UserId, event: AuditEvent) -> Result<bool, StoreError> {
+        self.writer
+            .step("unlock_password", move |connection| {
+                let sql = "select 1 from password_locks where user_id = ?1 and locked_at is not null";
+                let was_locked = connection.prepare_cached(sql)?.exists([IdColumn(user_id)])?;
+                unlock(connection, user_id, event.at)?;
+                audit::record(connection, &event, Subject::user(user_id))?;
+                Ok(was_locked)
+            })
+            .await
+    }
+
     async fn ensure_groups(&self, names: &[String], now: Timestamp) -> Result<(), StoreError> {
         let names = names.to_vec();
         let sql = "insert into groups (name, created_at) values (?1, ?2) on conflict do nothing";
@@ -164,6 +193,24 @@ impl Accounts for SqliteStore {
             })
             .await
     }
+}
+
+/// The password hash and its lock in the first columns of a row.
+fn credentials_in(row: &Row<'_>, user_id: UserId) -> rusqlite::Result<Credentials> {
+    let time =
+        |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<TimeColumn>>(column)?.map(|time| time.0));
+    Ok(Credentials {
+        user_id,
+        password_hash: row.get::<_, Option<String>>(0)?.map(PasswordHash::from_stored),
+        lock: PasswordLock { locked_at: time(1)?, unlocked_at: time(2)? },
+    })
+}
+
+/// Opens a password, and remembers that failures until `now` do not count.
+fn unlock(connection: &Connection, user_id: UserId, now: Timestamp) -> rusqlite::Result<()> {
+    let sql = "insert into password_locks (user_id, unlocked_at) values (?1, ?2)
+               on conflict (user_id) do update set locked_at = null, unlocked_at = excluded.unlocked_at";
+    connection.prepare_cached(sql)?.execute(params![IdColumn(user_id), TimeColumn(now)]).map(drop)
 }
 
 /// Puts `new` in the place of a password hash if that is still `old`.

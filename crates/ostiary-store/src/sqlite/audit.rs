@@ -23,6 +23,11 @@ pub(super) enum Subject<'a> {
 }
 
 impl Subject<'_> {
+    /// A user.
+    pub(super) fn user(user_id: UserId) -> Self {
+        Self::Of(About { user_id: Some(user_id), session_id: None })
+    }
+
     /// A user in a session.
     pub(super) fn session(user_id: UserId, session_id: SessionId) -> Self {
         Self::Of(About { user_id: Some(user_id), session_id: Some(session_id) })

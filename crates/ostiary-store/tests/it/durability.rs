@@ -2,8 +2,9 @@
 
 use ostiary_core::{
     audit::AuditAction,
-    store::{Accounts, RotateOutcome, StoreError},
+    store::{Accounts, RegisterOutcome, RotateOutcome, Store, StoreError},
 };
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use rstest::rstest;
 
 use crate::support::{On, Opened, TestStore, account, event, rules, session, start};
@@ -28,6 +29,41 @@ async fn a_registration_of_which_any_part_fails_leaves_nothing(
         test.heal();
         Opened::registered(&*store, "anna").await;
     }
+}
+
+/// What a contact that is taken comes to is an answer.
+#[rstest]
+#[tokio::test]
+async fn what_fails_is_counted_as_an_error_and_what_is_refused_is_not(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let test = TestStore::new(on);
+    let store = test.open().await;
+    let mut registry = Registry::default();
+    store.register_metrics(&mut registry);
+    let name = if on == On::Sqlite { "sqlite" } else { "postgres" };
+    let labels = format!("{{store=\"{name}\",method=\"register\"}}");
+    let errors = || figure(&registry, &format!("ostiary_store_statement_errors_total{labels}"));
+    let register = async |username| {
+        let created = event(AuditAction::UserRegistered, start());
+        store.register(account(username), session(), created).await
+    };
+    register("anna").await.unwrap();
+    assert!(matches!(register("anna").await.unwrap(), RegisterOutcome::ContactTaken(_)));
+    assert_eq!(errors(), 0);
+    test.fail_inserts("users", false);
+    register("boris").await.unwrap_err();
+    assert_eq!(errors(), 1);
+    let all = format!("ostiary_store_statement_duration_seconds_count{labels}");
+    assert_eq!(figure(&registry, &all), 3);
+}
+
+/// What Prometheus would read under a name.
+fn figure(registry: &Registry, name: &str) -> u64 {
+    let mut text = String::new();
+    encode(&mut text, registry).unwrap();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
 }
 
 /// A reuse that cannot be recorded is not half done: the session stays as it was, and the next try
@@ -108,6 +144,10 @@ async fn on_a_full_disk_writes_are_refused_reads_go_on_and_nothing_is_lost() {
         }
     }
     assert!(refused > 0, "the limit was never met");
+    let mut registry = Registry::default();
+    store.register_metrics(&mut registry);
+    assert_eq!(figure(&registry, "ostiary_sqlite_commit_failures_total"), refused);
+    assert_eq!(figure(&registry, "ostiary_sqlite_queued_steps"), 0);
     assert!(store.find_credentials(&rules().username("first").unwrap()).await.unwrap().is_some());
     store.limit_growth(None).await.unwrap();
     Opened::registered(&store, "last").await;

@@ -10,6 +10,7 @@ mod cleanup;
 mod durability;
 mod foreign_tokens;
 mod password_change;
+mod password_locks;
 mod postgres;
 mod previous_release;
 mod refresh_model;

@@ -137,7 +137,7 @@ async fn of_ten_nodes_that_start_at_once_one_migrates_and_all_serve() {
     for node in &nodes {
         node.check().await.unwrap();
     }
-    assert_eq!(database.sql("select count(*) from auth.ostiary_migrations"), "4");
+    assert_eq!(database.sql("select count(*) from auth.ostiary_migrations"), "5");
 }
 
 #[tokio::test]

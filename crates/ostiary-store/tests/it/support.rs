@@ -16,6 +16,8 @@ use ostiary_core::{
     id::{NodeId, SessionId, UserId},
     jwt::TokenParties,
     keys::{KeyRules, Keys, SharedSecret, SigningAlgorithm, SigningMethod},
+    known_device::DeviceTokenKeys,
+    limit::{BudgetKeys, LimitMetrics, LimitPolicy, Rule, Unlimited},
     password::{PasswordHash, PasswordScheme},
     policy::{PasswordPolicy, Policy},
     refresh_token::{
@@ -211,6 +213,7 @@ pub(crate) async fn ostiary(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> O
     let shared = SharedSecret::parse("a shared secret of at least 32 bytes", algorithm, false).unwrap();
     let method = SigningMethod::Shared(algorithm, shared);
     let keys = Keys::open(&method, &server_secret(), &*store, KEY_RULES, false, clock.now()).await.unwrap();
+    let rate = Rule::Rate { burst: 1, interval: SignedDuration::from_secs(1) };
     Ostiary {
         store,
         clock,
@@ -220,6 +223,10 @@ pub(crate) async fn ostiary(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> O
             deadline: std::time::Duration::from_mins(1),
         }),
         keys,
+        limiter: Arc::new(Unlimited),
+        budget_keys: BudgetKeys::derive(&server_secret()),
+        limit_metrics: LimitMetrics::default(),
+        device_tokens: DeviceTokenKeys::derive(&server_secret()),
         refresh_tokens: RefreshTokenKeys::derive(&server_secret()),
         service_credentials: ServiceCredentialKeys::derive(&server_secret()),
         node: NodeId::new(start()),
@@ -234,6 +241,8 @@ pub(crate) async fn ostiary(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> O
             token_groups: false,
             registration_groups: vec!["customer".to_owned()],
             password: PasswordPolicy { min_chars: 8, min_score: 0 },
+            limits: LimitPolicy { consecutive: rate, address: rate, total: rate, lock_after: 100 },
+            known_device_lifetime: SignedDuration::from_hours(24),
         },
     }
 }
@@ -247,5 +256,5 @@ pub(crate) async fn register(ostiary: &Ostiary, username: &str) -> TokenPair {
         groups: vec!["customer".to_owned()],
         password,
     };
-    ostiary.register(registration, &client()).await.unwrap()
+    ostiary.register(registration, &client()).await.unwrap().tokens
 }
