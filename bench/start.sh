@@ -19,7 +19,7 @@ server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; wait 2>/dev/null; rm -rf "$directory"' EXIT
 
 start() {
-    HOST=127.0.0.1 PORT=$port DATA_DIR=$directory/data ENV_FILE=/dev/null LOG_LEVEL=warn "$binary" &
+    HOST=127.0.0.1 PORT=$port DATA_DIR=$directory/data ENV_FILE=/dev/null LOG_LEVEL=warn RATE_LIMITS=off "$binary" &
     server=$!
 }
 stop() {

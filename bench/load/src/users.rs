@@ -1,0 +1,118 @@
+//! Who asks: users with a password each, a device that the server knows, and a session that they refresh.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::client::{Client, NO_ANSWER, TIMEOUT};
+
+const REGISTER: &str = "/api/v1/auth/register";
+const LOGIN: &str = "/api/v1/auth/login";
+const REFRESH: &str = "/api/v1/auth/refresh";
+
+/// Users of a server.
+#[derive(Debug)]
+pub struct Users {
+    client: Client,
+    /// The device token of each user, if the server gives them.
+    devices: Vec<Option<String>>,
+    /// The refresh tokens that no request has at the moment.
+    refresh_tokens: Mutex<VecDeque<String>>,
+    /// How many these are.
+    free: Semaphore,
+}
+
+fn name(user: usize) -> String {
+    format!("user{user:05}")
+}
+
+fn password(user: usize) -> String {
+    format!("correct horse {user:05}")
+}
+
+impl Users {
+    /// Registers `count` users, and lets each log in once, from a device that is known from then on.
+    ///
+    /// # Errors
+    /// If a registration or a login is refused.
+    pub async fn register(client: Client, count: usize) -> anyhow::Result<Self> {
+        let mut users =
+            Self { client, devices: Vec::new(), refresh_tokens: Mutex::default(), free: Semaphore::new(0) };
+        for user in 0..count {
+            let registration = json!({
+                "second_login": name(user), "phone": format!("+7999{user:07}"), "password": password(user),
+                "group_names": ["customer"],
+            });
+            let answer = users.client.post(REGISTER, &registration, None).await;
+            if answer.status != 200 {
+                bail!("a registration was answered with {}: {}", answer.status, answer.body);
+            }
+            users.keep(&answer.body).context("a registration gives a refresh token")?;
+            let login = json!({"login": name(user), "password": password(user)});
+            let answer = users.client.post(LOGIN, &login, Some("request")).await;
+            if answer.status != 200 {
+                bail!("a login was answered with {}: {}", answer.status, answer.body);
+            }
+            users.keep(&answer.body).context("a login gives a refresh token")?;
+            users.devices.push(answer.body["device_token"].as_str().map(str::to_owned));
+        }
+        Ok(users)
+    }
+
+    /// Whether the server gives device tokens.
+    #[must_use]
+    pub fn have_known_devices(&self) -> bool {
+        self.devices.iter().all(Option::is_some)
+    }
+
+    /// Logs a user in from the device that is known of them; gives the status.
+    pub async fn log_in(&self, number: usize) -> u16 {
+        let user = number % self.devices.len();
+        let login = json!({"login": name(user), "password": password(user)});
+        self.client.post(LOGIN, &login, self.devices[user].as_deref()).await.status
+    }
+
+    /// Refreshes the session that was refreshed the longest ago, and waits for one if all are being refreshed;
+    /// gives the status. Its successor is kept; a token that was not answered is kept as it is, for a repeat is
+    /// given the same one.
+    pub async fn refresh(&self) -> u16 {
+        let token = match tokio::time::timeout(TIMEOUT, self.free.acquire()).await {
+            Ok(Ok(permit)) => {
+                permit.forget();
+                self.refresh_tokens().pop_front().expect("there are as many as permits")
+            }
+            Ok(Err(_)) | Err(_) => return NO_ANSWER,
+        };
+        let answer = self.client.post(REFRESH, &json!({ "refresh_token": token }), None).await;
+        if self.keep(&answer.body).is_none() && answer.status != 401 {
+            self.put_back(token);
+        }
+        answer.status
+    }
+
+    fn keep(&self, body: &Value) -> Option<()> {
+        self.put_back(body["refresh_token"].as_str()?.to_owned());
+        Some(())
+    }
+
+    fn put_back(&self, token: String) {
+        self.refresh_tokens().push_back(token);
+        self.free.add_permits(1);
+    }
+
+    fn refresh_tokens(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.refresh_tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A login with a password that is wrong: of one of `users` users, or of nobody. Gives the status.
+pub async fn guess(client: &Client, users: usize, number: usize) -> u16 {
+    let login = if number.is_multiple_of(2) { name(number % users) } else { format!("nobody{number}") };
+    let login = json!({"login": login, "password": format!("wrong horse {number}")});
+    client.post(LOGIN, &login, None).await.status
+}
