@@ -59,9 +59,10 @@ pub struct DatabaseArgs {
     /// File of the key to the client's certificate
     #[arg(long, env = "POSTGRES_SSLKEY", value_name = "FILE")]
     pub postgres_sslkey: Option<PathBuf>,
-    /// Connections that are opened at the start
-    #[arg(long, env = "POSTGRES_POOL_MIN", default_value_t = 5, value_name = "COUNT")]
-    pub postgres_pool_min: u16,
+    /// Connections that are opened at the start, so that no request waits for that: 10 unless told otherwise, or
+    /// POSTGRES_POOL_MAX if that is less
+    #[arg(long, env = "POSTGRES_POOL_MIN", value_name = "COUNT")]
+    pub postgres_pool_min: Option<u16>,
     /// Connections that are opened at most; two more read
     #[arg(long, env = "POSTGRES_POOL_MAX", default_value_t = 20, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=1_000))]
@@ -112,10 +113,11 @@ impl Settings {
             }
             None => return Ok(DatabaseSettings::Sqlite(self.data_dir.join("ostiary.db"))),
         };
-        if args.postgres_pool_min > args.postgres_pool_max {
+        let most = args.postgres_pool_max;
+        let least = args.postgres_pool_min.unwrap_or(PoolSize::default().least.min(most));
+        if least > most {
             return Err(format!(
-                "POSTGRES_POOL_MIN is {}, and POSTGRES_POOL_MAX {}: make the one no greater than the other",
-                args.postgres_pool_min, args.postgres_pool_max
+                "POSTGRES_POOL_MIN is {least}, and POSTGRES_POOL_MAX {most}: make the one no greater than the other"
             ));
         }
         let prepared = match args.postgres_prepared_statements {
@@ -124,7 +126,7 @@ impl Settings {
             Preparing::Off => PreparedStatements::Off,
         };
         let settings = args.apply_ssl(settings);
-        let pool = PoolSize { least: args.postgres_pool_min, most: args.postgres_pool_max };
+        let pool = PoolSize { least, most };
         Ok(DatabaseSettings::Postgres(Box::new(settings.with_pool(pool).with_prepared(prepared))))
     }
 }

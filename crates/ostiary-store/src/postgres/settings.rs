@@ -289,7 +289,7 @@ impl FromStr for SslMode {
 
 impl Default for PoolSize {
     fn default() -> Self {
-        Self { least: 5, most: 20 }
+        Self { least: 10, most: 20 }
     }
 }
 

@@ -47,7 +47,7 @@ fn what_a_url_leaves_out_has_a_default() {
     assert_eq!(settings.config.get_keepalives_interval(), Some(Duration::from_secs(5)));
     assert_eq!(settings.config.get_keepalives_retries(), Some(3));
     assert_eq!(settings.ssl, SslSettings::default());
-    assert_eq!(settings.pool, PoolSize { least: 5, most: 20 });
+    assert_eq!(settings.pool, PoolSize { least: 10, most: 20 });
     assert_eq!(settings.prepared, PreparedStatements::Auto);
     assert_eq!(PostgresSettings::from_url("postgres://ann@db").unwrap().database(), "ann");
 }
