@@ -83,7 +83,7 @@ pub fn words_about<'a>(contacts: impl Iterator<Item = (&'a str, &'a str)>) -> Ve
 
 impl Ostiary {
     /// Holds `text` to the policy for new passwords. `about_user` are the words that an attacker who
-    /// knows the user tries first.
+    /// knows the user tries first; `standing` is whose password it is to be.
     ///
     /// # Errors
     /// If the lane is full; the refusal of the password is a value.
@@ -91,6 +91,7 @@ impl Ostiary {
         &self,
         text: &str,
         about_user: Vec<String>,
+        standing: Standing,
     ) -> Result<Result<NewPassword, PasswordRefusal>, HasherError> {
         let PasswordPolicy { min_chars, min_score } = self.policy.password;
         let length = text.chars().count();
@@ -107,7 +108,7 @@ impl Ostiary {
         if self.hasher.scheme() == PasswordScheme::Bcrypt && password.is_too_long_for_bcrypt() {
             return Ok(Err(PasswordRefusal::TooLongForBcrypt));
         }
-        if self.hasher.is_too_common(password.clone(), min_score, about_user, Standing::Unknown).await? {
+        if self.hasher.is_too_common(password.clone(), min_score, about_user, standing).await? {
             return Ok(Err(PasswordRefusal::TooCommon));
         }
         Ok(Ok(NewPassword(password)))

@@ -1,7 +1,7 @@
 //! `POST /api/v1/auth/password/change`
 
 use axum::{extract::State, http::StatusCode};
-use ostiary_core::{Ostiary, account::NewPassword, id::UserId};
+use ostiary_core::{Ostiary, account::NewPassword, hasher::Standing, id::UserId};
 use utoipa::ToSchema;
 
 use super::schemas::{ErrorResponse, HTTPValidationError};
@@ -36,7 +36,7 @@ impl ChangePasswordRequest {
         let new = match form.required_text("new_password", &Text::ANY) {
             Some(text) => {
                 let about_user = ostiary.words_about_user(user_id).await?;
-                match ostiary.accept_password(&text, about_user).await? {
+                match ostiary.accept_password(&text, about_user, Standing::Known).await? {
                     Ok(password) => Some(password),
                     Err(refusal) => form.refuse("new_password", refusal.into()),
                 }

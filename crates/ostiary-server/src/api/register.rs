@@ -5,6 +5,7 @@ use ostiary_core::{
     Ostiary,
     account::{PasswordRefusal, Registration, words_about},
     contact::{Contact, ContactError},
+    hasher::Standing,
 };
 use utoipa::ToSchema;
 
@@ -76,7 +77,7 @@ impl RegisterRequest {
         let password = match form.required_text("password", &Text::ANY) {
             Some(text) => {
                 let spellings = contacts.iter().map(|contact| (contact.typed(), contact.canonical().value()));
-                match ostiary.accept_password(&text, words_about(spellings)).await? {
+                match ostiary.accept_password(&text, words_about(spellings), Standing::Unknown).await? {
                     Ok(password) => Some(password),
                     Err(refusal) => form.refuse("password", refusal.into()),
                 }

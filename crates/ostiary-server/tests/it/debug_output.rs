@@ -8,6 +8,7 @@ use ostiary_core::{
     Ostiary,
     account::Registration,
     audit::Client,
+    hasher::Standing,
     id::{SessionId, UserId},
     keys::{KeyId, SharedSecret, SigningAlgorithm},
     password::{Password, PasswordHash},
@@ -107,7 +108,7 @@ async fn no_password_and_no_hash_of_one_is_shown() {
     let ostiary = started(&directory).await;
     let id = UserId::new(Timestamp::UNIX_EPOCH);
     let contacts = vec![ostiary.contacts.username(SECRET).unwrap()];
-    let password = ostiary.accept_password(SECRET, Vec::new()).await.unwrap().unwrap();
+    let password = ostiary.accept_password(SECRET, Vec::new(), Standing::Unknown).await.unwrap().unwrap();
     let hash = PasswordHash::from_stored(SECRET.to_owned());
     let account = NewAccount {
         id,

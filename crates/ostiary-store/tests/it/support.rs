@@ -12,7 +12,7 @@ use ostiary_core::{
     audit::{Actor, AuditAction, AuditEvent, Client, UserAgent},
     clock::{Clock, ManualClock},
     contact::{Contact, ContactRules},
-    hasher::{Hasher, HasherSettings},
+    hasher::{Hasher, HasherSettings, Standing},
     id::{NodeId, SessionId, UserId},
     jwt::TokenParties,
     keys::{KeyRules, Keys, SharedSecret, SigningAlgorithm, SigningMethod},
@@ -249,7 +249,8 @@ pub(crate) async fn ostiary(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> O
 
 /// Registers `username` through the rules.
 pub(crate) async fn register(ostiary: &Ostiary, username: &str) -> TokenPair {
-    let password = ostiary.accept_password("correct horse", Vec::new()).await.unwrap().unwrap();
+    let password =
+        ostiary.accept_password("correct horse", Vec::new(), Standing::Unknown).await.unwrap().unwrap();
     let registration = Registration {
         contacts: account(username).contacts,
         profile: None,
