@@ -1,4 +1,4 @@
-//! The hashing lane: threads of their own, at a lower priority than the rest of the process, behind
+//! The hashing lane: threads of their own, which run in the time that the rest of the machine leaves, behind
 //! a bounded queue. A flood of logins slows logins; everything else keeps its latency.
 //!
 //! Work that could not start within the deadline is refused at once, by the lane's measured pace,
@@ -14,11 +14,16 @@ mod job;
 mod lane;
 mod metrics;
 mod pace;
+mod priority;
 mod queue;
 
 use lane::Lane;
 pub use metrics::LaneMetrics;
 use pace::Cost;
+
+/// How much longer than expected a hash may take before it is computed by another thread: several times what an
+/// Argon2id hash takes, and too short for a user to mind.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How the lane is built.
 #[derive(Debug, Clone, Copy)]
@@ -85,8 +90,12 @@ impl Hasher {
     /// If the system gives no more threads.
     #[must_use]
     pub fn start(settings: HasherSettings) -> Self {
+        Self::start_with(settings, PATIENCE)
+    }
+
+    fn start_with(settings: HasherSettings, patience: Duration) -> Self {
         let HasherSettings { scheme, threads, deadline } = settings;
-        Self { lane: Lane::start(threads, deadline), scheme, decoy: scheme.decoy() }
+        Self { lane: Lane::start(threads, deadline, patience), scheme, decoy: scheme.decoy() }
     }
 
     /// How new hashes are made.

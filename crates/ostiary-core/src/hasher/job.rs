@@ -1,24 +1,31 @@
 //! Work in the lane, whatever its result.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::oneshot;
 
 use super::{HasherError, pace::Cost};
 use crate::password::{Workspace, bcrypt};
 
-/// Work that waits for a thread.
-pub(super) trait Job: Send {
+/// Work that waits for a thread, or that a thread does. Two may do it, where one of them is held up; the first
+/// of them answers.
+pub(super) trait Job: Send + Sync {
     fn cost(&self) -> Cost;
 
     /// What bcrypt is to compute for it, perhaps together with that of other jobs, before it is finished.
     fn bcrypt(&self) -> &[bcrypt::Computation];
 
     /// Does the rest of the work, and answers. `outputs` are those of [`Self::bcrypt`].
-    fn finish(self: Box<Self>, outputs: &[bcrypt::Output], workspace: &mut Workspace);
+    fn finish(&self, outputs: &[bcrypt::Output], workspace: &mut Workspace);
 
     /// Answers that others kept going before it, and would for so long.
-    fn refuse(self: Box<Self>, wait: Duration);
+    fn refuse(&self, wait: Duration);
+
+    /// Whether somebody still waits for its answer.
+    fn is_awaited(&self) -> bool;
 }
 
 /// A job whose caller waits for its answer.
@@ -26,14 +33,25 @@ pub(super) struct Pending<Work, Output> {
     pub(super) cost: Cost,
     pub(super) bcrypt: Vec<bcrypt::Computation>,
     pub(super) work: Work,
-    pub(super) answer: oneshot::Sender<Result<Output, HasherError>>,
+    /// Gone once it is answered.
+    pub(super) answer: Mutex<Option<oneshot::Sender<Result<Output, HasherError>>>>,
     /// Of the request, so that a log line of the work names it.
     pub(super) span: tracing::Span,
 }
 
+impl<Work, Output> Pending<Work, Output> {
+    fn answer(&self, answer: Result<Output, HasherError>) {
+        let waiting = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waiting) = waiting {
+            // The client may have gone meanwhile.
+            let _gone = waiting.send(answer);
+        }
+    }
+}
+
 impl<Work, Output> Job for Pending<Work, Output>
 where
-    Work: FnOnce(&[bcrypt::Computation], &[bcrypt::Output], &mut Workspace) -> Output + Send,
+    Work: Fn(&[bcrypt::Computation], &[bcrypt::Output], &mut Workspace) -> Output + Send + Sync,
     Output: Send,
 {
     fn cost(&self) -> Cost {
@@ -44,14 +62,17 @@ where
         &self.bcrypt
     }
 
-    fn finish(self: Box<Self>, outputs: &[bcrypt::Output], workspace: &mut Workspace) {
-        let Self { bcrypt, work, answer, span, .. } = *self;
-        let output = span.in_scope(|| work(&bcrypt, outputs, workspace));
-        // The client may have gone while the hash was computed.
-        let _gone = answer.send(Ok(output));
+    fn finish(&self, outputs: &[bcrypt::Output], workspace: &mut Workspace) {
+        let output = self.span.in_scope(|| (self.work)(&self.bcrypt, outputs, workspace));
+        self.answer(Ok(output));
     }
 
-    fn refuse(self: Box<Self>, wait: Duration) {
-        let _gone = self.answer.send(Err(HasherError::Busy(wait)));
+    fn refuse(&self, wait: Duration) {
+        self.answer(Err(HasherError::Busy(wait)));
+    }
+
+    fn is_awaited(&self) -> bool {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.as_ref().is_some_and(|waiting| !waiting.is_closed())
     }
 }

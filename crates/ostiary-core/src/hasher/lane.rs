@@ -14,13 +14,20 @@ use super::{
     job::{Job, Pending},
     metrics::LaneMetrics,
     pace::Cost,
-    queue::{Place, Queue},
+    priority::{lower_priority, run_in_spare_time},
+    queue::{Place, Queue, StandIn},
 };
 use crate::password::{Workspace, bcrypt};
 
+/// Its threads run in the time that nobody else wants (`SCHED_IDLE`), so that whatever wakes up finds a processor at
+/// once. Beside threads that always want one they would get a three hundredth of it; therefore each has a
+/// stand-in, of a low priority but not the lowest, for the times when it is held up.
 pub(super) struct Lane {
     queue: Mutex<Queue>,
+    /// A job has come, or the lane closes.
     arrived: Condvar,
+    /// A thread has begun, or the lane closes.
+    begun: Condvar,
     metrics: LaneMetrics,
 }
 
@@ -37,27 +44,25 @@ impl Drop for Caller<'_> {
 }
 
 impl Lane {
-    /// Added to the niceness of the lane's threads; measured: two of them beside a busy server leave
-    /// it 90 % of its pace at 10, against 60 % at 0. What wakes up beside them waits no longer than beside none
-    /// at 10 as at 19, but at 19 a busy server would leave the logins a seventieth of a core instead of a tenth.
-    const NICENESS: i32 = 10;
-
-    /// Starts the threads.
+    /// Starts the threads. A stand-in waits for `patience` at least.
     ///
     /// # Panics
     /// If the system gives no more threads.
-    pub(super) fn start(threads: usize, deadline: Duration) -> Arc<Self> {
+    pub(super) fn start(threads: usize, deadline: Duration, patience: Duration) -> Arc<Self> {
         let metrics = LaneMetrics::new();
-        let queue = Mutex::new(Queue::new(threads, deadline, metrics.clone()));
-        let lane = Arc::new(Self { queue, arrived: Condvar::new(), metrics });
+        let queue = Mutex::new(Queue::new(threads, deadline, patience, metrics.clone()));
+        let lane = Arc::new(Self { queue, arrived: Condvar::new(), begun: Condvar::new(), metrics });
         for number in 0..threads {
-            let lane = Arc::clone(&lane);
-            thread::Builder::new()
-                .name(format!("hasher-{number}"))
-                .spawn(move || lane.work(number))
-                .expect("the system gives a thread at the start");
+            lane.spawn(format!("hasher-{number}"), move |lane| lane.work(number));
+            lane.spawn(format!("stand-in-{number}"), move |lane| lane.stand_in(number));
         }
         lane
+    }
+
+    fn spawn(self: &Arc<Self>, name: String, work: impl FnOnce(&Self) + Send + 'static) {
+        let lane = Arc::clone(self);
+        let thread = thread::Builder::new().name(name).spawn(move || work(&lane));
+        drop(thread.expect("the system gives a thread at the start"));
     }
 
     pub(super) const fn metrics(&self) -> &LaneMetrics {
@@ -74,16 +79,17 @@ impl Lane {
         standing: Standing,
         cost: Cost,
         bcrypt: Vec<bcrypt::Computation>,
-        work: impl FnOnce(&[bcrypt::Computation], &[bcrypt::Output], &mut Workspace) -> Output + Send + 'static,
+        work: impl Fn(&[bcrypt::Computation], &[bcrypt::Output], &mut Workspace) -> Output + Send + Sync + 'static,
     ) -> Result<Output, HasherError> {
         let (answer, answered) = oneshot::channel();
         let span = tracing::Span::current();
-        let place = self.enter(standing, Box::new(Pending { cost, bcrypt, work, answer, span }))?;
+        let answer = Mutex::new(Some(answer));
+        let place = self.enter(standing, Arc::new(Pending { cost, bcrypt, work, answer, span }))?;
         let _caller = Caller { lane: self, place };
         answered.await.map_err(|_| HasherError::Lost)?
     }
 
-    pub(super) fn enter(&self, standing: Standing, job: Box<dyn Job>) -> Result<Place, HasherError> {
+    pub(super) fn enter(&self, standing: Standing, job: Arc<dyn Job>) -> Result<Place, HasherError> {
         let place = self.queue().enter(standing, job).map_err(HasherError::Busy)?;
         self.arrived.notify_one();
         Ok(place)
@@ -92,6 +98,7 @@ impl Lane {
     pub(super) fn close(&self) {
         self.queue().close();
         self.arrived.notify_all();
+        self.begun.notify_all();
     }
 
     /// A poisoned lock is as good as new: nothing that holds it can panic half-way through a change.
@@ -100,28 +107,53 @@ impl Lane {
     }
 
     fn work(&self, thread: usize) {
-        lower_priority();
+        run_in_spare_time();
         let mut workspace = Workspace::default();
         loop {
             let mut queue = self.queue();
             while queue.is_empty() && !queue.is_closed() {
-                queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue = wait(&self.arrived, queue);
             }
             if queue.is_closed() {
                 return;
             }
-            let jobs = queue.take(thread);
+            let Some(jobs) = queue.take(thread) else { continue };
             drop(queue);
+            self.begun.notify_all();
             let Some(cost) = jobs.first().map(|job| job.cost()) else { continue };
             let start = Instant::now();
-            self.compute(jobs, &mut workspace);
+            self.compute(&jobs, &mut workspace);
             self.queue().finished(thread, cost, start.elapsed());
+        }
+    }
+
+    /// Does the work of a thread while that is held up.
+    fn stand_in(&self, thread: usize) {
+        lower_priority();
+        loop {
+            let mut queue = self.queue();
+            if queue.is_closed() {
+                return;
+            }
+            match queue.stand_in(thread) {
+                StandIn::Rest => drop(wait(&self.begun, queue)),
+                StandIn::Wait(time) => {
+                    drop(queue);
+                    thread::sleep(time);
+                }
+                StandIn::Compute(jobs) => {
+                    drop(queue);
+                    // It is needed seldom, and keeps no memory.
+                    self.compute(&jobs, &mut Workspace::default());
+                }
+            }
         }
     }
 
     /// Computes one job, or several of bcrypt together. A panic drops the answers of the jobs, so their
     /// callers are told; the thread stays.
-    fn compute(&self, jobs: Vec<Box<dyn Job>>, workspace: &mut Workspace) {
+    fn compute(&self, jobs: &[Arc<dyn Job>], workspace: &mut Workspace) {
+        let jobs: Vec<_> = jobs.iter().filter(|job| job.is_awaited()).collect();
         let computations: Vec<_> = jobs.iter().flat_map(|job| job.bcrypt()).collect();
         if !computations.is_empty() {
             self.metrics.computed_bcrypt(computations.len());
@@ -141,12 +173,6 @@ impl Lane {
     }
 }
 
-/// On Linux niceness belongs to the thread; elsewhere it would slow the whole process, so it is left.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::getpriority_process(None)
-        .and_then(|own| rustix::process::setpriority_process(None, (own + Lane::NICENESS).min(19)))
-    {
-        tracing::warn!(%error, "the hashing lane runs at the priority of the rest");
-    }
+fn wait<'a>(condition: &Condvar, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+    condition.wait(queue).unwrap_or_else(PoisonError::into_inner)
 }

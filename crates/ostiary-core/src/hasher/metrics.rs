@@ -23,6 +23,8 @@ pub struct LaneMetrics {
     pub(super) dropped: Family<Labels, Counter>,
     /// How many threads compute.
     pub(super) computing: Gauge,
+    /// How often a stand-in took the work of a thread that got no time from the system.
+    pub(super) stood_in: Counter,
     /// bcrypt computations, by how many a thread did together.
     pub(super) bcrypt: Family<Labels, Counter>,
 }
@@ -38,6 +40,7 @@ impl LaneMetrics {
             refused: Family::default(),
             dropped: Family::default(),
             computing: Gauge::default(),
+            stood_in: Counter::default(),
             bcrypt: Family::default(),
         };
         // So that they are there, at zero, before anything happens.
@@ -70,6 +73,11 @@ impl LaneMetrics {
         );
         registry.register("dropped", "Jobs whose client had gone before they started", self.dropped.clone());
         registry.register("computing", "Threads that compute", self.computing.clone());
+        registry.register(
+            "stood_in",
+            "Jobs taken from a thread that got no processor time",
+            self.stood_in.clone(),
+        );
         registry.register(
             "bcrypt_computations",
             "bcrypt computations, by how many a thread did together",

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,8 +22,31 @@ pub(super) struct Place {
 }
 
 struct Waiting {
-    job: Box<dyn Job>,
+    job: Arc<dyn Job>,
     arrived: Instant,
+}
+
+/// What a thread computes.
+struct Running {
+    jobs: Jobs,
+    /// When it should be done, by the pace at its start.
+    due: Instant,
+    /// When a stand-in is to take its jobs, and more that wait, until it is done with them itself.
+    overdue: Instant,
+    has_stand_in: bool,
+}
+
+/// One job, or several of bcrypt that a thread computes together.
+pub(super) type Jobs = Vec<Arc<dyn Job>>;
+
+/// What there is to do for the stand-in of a thread.
+pub(super) enum StandIn {
+    /// Nothing until the thread begins with other jobs.
+    Rest,
+    /// To look again after this time.
+    Wait(Duration),
+    /// To compute these.
+    Compute(Jobs),
 }
 
 /// The lane's queue and what it knows of its threads. Whoever holds the lock around it holds it for
@@ -32,10 +56,11 @@ pub(super) struct Queue {
     next_number: u64,
     known: Load,
     unknown: Load,
-    /// For each thread that computes, when it should be done.
-    running: Vec<Option<Instant>>,
+    /// What each thread computes.
+    running: Vec<Option<Running>>,
     pace: Pace,
     deadline: Duration,
+    patience: Duration,
     metrics: LaneMetrics,
     closed: bool,
 }
@@ -44,15 +69,17 @@ impl Queue {
     /// However quick the lane is, a longer queue of either standing would only hold memory.
     const MAX_WAITING: usize = 1024;
 
-    pub(super) fn new(threads: usize, deadline: Duration, metrics: LaneMetrics) -> Self {
+    /// A thread that takes twice as long as it should, and `patience` at least, is held up.
+    pub(super) fn new(threads: usize, deadline: Duration, patience: Duration, metrics: LaneMetrics) -> Self {
         Self {
             waiting: BTreeMap::new(),
             next_number: 0,
             known: Load::default(),
             unknown: Load::default(),
-            running: vec![None; threads],
+            running: (0..threads).map(|_| None).collect(),
             pace: Pace::FIRST,
             deadline,
+            patience,
             metrics,
             closed: false,
         }
@@ -72,7 +99,7 @@ impl Queue {
         Err(wait)
     }
 
-    pub(super) fn enter(&mut self, standing: Standing, job: Box<dyn Job>) -> Result<Place, Duration> {
+    pub(super) fn enter(&mut self, standing: Standing, job: Arc<dyn Job>) -> Result<Place, Duration> {
         self.admit(standing)?;
         let place = Place { standing, number: self.next_number };
         self.next_number += 1;
@@ -89,15 +116,47 @@ impl Queue {
         }
     }
 
-    /// The next job, or several bcrypt jobs of equal cost that a thread computes together; none if nothing
-    /// waits.
-    pub(super) fn take(&mut self, thread: usize) -> Vec<Box<dyn Job>> {
+    /// What the thread is to compute next; none if nothing waits.
+    pub(super) fn take(&mut self, thread: usize) -> Option<Jobs> {
         let now = Instant::now();
+        let jobs = self.next(now)?;
+        let takes = jobs.first().map_or(Duration::ZERO, |first| self.pace.of(first.cost()));
+        let due = now + takes;
+        let overdue = due + takes.max(self.patience);
+        self.running[thread] = Some(Running { jobs: jobs.clone(), due, overdue, has_stand_in: false });
+        self.metrics.computing.inc();
+        Some(jobs)
+    }
+
+    /// A thread finished what it took.
+    pub(super) fn finished(&mut self, thread: usize, cost: Cost, took: Duration) {
+        let was_held_up = self.running[thread].take().is_some_and(|running| running.has_stand_in);
+        if !was_held_up {
+            self.pace.measure(cost, took);
+        }
+        self.metrics.computing.dec();
+    }
+
+    /// What there is to do for the stand-in of a thread: what the thread is held up with, then what waits.
+    pub(super) fn stand_in(&mut self, thread: usize) -> StandIn {
+        let now = Instant::now();
+        let Some(running) = &mut self.running[thread] else { return StandIn::Rest };
+        if now < running.overdue {
+            return StandIn::Wait(running.overdue - now);
+        }
+        if !running.has_stand_in {
+            running.has_stand_in = true;
+            self.metrics.stood_in.inc();
+            return StandIn::Compute(running.jobs.clone());
+        }
+        self.next(now).map_or(StandIn::Wait(self.patience), StandIn::Compute)
+    }
+
+    /// The next job, or several bcrypt jobs of equal cost that a thread computes together.
+    fn next(&mut self, now: Instant) -> Option<Jobs> {
         self.refuse_late(now);
-        let mut taken: Vec<_> = self.waiting.pop_first().into_iter().collect();
-        let Some((_, first)) = taken.first() else { return Vec::new() };
-        let cost = first.job.cost();
-        if let Cost::Bcrypt { cost, computations } = cost {
+        let mut taken = vec![self.waiting.pop_first()?];
+        if let Cost::Bcrypt { cost, computations } = taken[0].1.job.cost() {
             let mut free = bcrypt::TOGETHER.saturating_sub(computations);
             taken.extend(self.waiting.extract_if(.., |_, waiting| match waiting.job.cost() {
                 Cost::Bcrypt { cost: same, computations } if same == cost && computations <= free => {
@@ -111,16 +170,7 @@ impl Queue {
             self.load(place.standing).remove(waiting.job.cost());
             self.metrics.started(place.standing, now.duration_since(waiting.arrived));
         }
-        self.running[thread] = Some(now + self.pace.of(cost));
-        self.metrics.computing.inc();
-        taken.into_iter().map(|(_, waiting)| waiting.job).collect()
-    }
-
-    /// A thread finished what it took.
-    pub(super) fn finished(&mut self, thread: usize, cost: Cost, took: Duration) {
-        self.pace.measure(cost, took);
-        self.running[thread] = None;
-        self.metrics.computing.dec();
+        Some(taken.into_iter().map(|(_, waiting)| waiting.job).collect())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -145,7 +195,7 @@ impl Queue {
         let mut running = Duration::ZERO;
         for thread in &self.running {
             match thread {
-                Some(end) => running += end.saturating_duration_since(now),
+                Some(thread) => running += thread.due.saturating_duration_since(now),
                 None if self.waiting.is_empty() => return Duration::ZERO,
                 None => {}
             }

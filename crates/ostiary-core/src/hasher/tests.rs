@@ -1,12 +1,23 @@
-use std::{future::Future, pin::Pin, sync::mpsc, task};
+use std::{
+    fs,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    task,
+};
 
 use super::*;
 use crate::password::Workspace;
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// Threads without stand-ins, so that a test can hold them up.
 fn hasher(scheme: PasswordScheme, threads: usize, deadline: Duration) -> Hasher {
-    Hasher::start(HasherSettings { scheme, threads, deadline })
+    Hasher::start_with(HasherSettings { scheme, threads, deadline }, Duration::from_hours(1))
 }
 
 fn argon2id(threads: usize) -> Hasher {
@@ -57,9 +68,10 @@ async fn a_weaker_hash_is_told_from_a_good_one() {
 fn hold(hasher: &Hasher) -> mpsc::Sender<()> {
     let (release, held) = mpsc::channel();
     let (started, has_started) = mpsc::channel();
+    let held = Mutex::new(held);
     let work = move |_: &[bcrypt::Computation], _: &[bcrypt::Output], _: &mut Workspace| {
         started.send(()).unwrap();
-        held.recv().ok();
+        held.lock().unwrap().recv().ok();
     };
     let lane = Arc::clone(&hasher.lane);
     std::thread::spawn(move || {
@@ -181,6 +193,55 @@ async fn work_that_others_kept_going_before_is_refused_when_its_time_has_passed(
     let unknown = LaneMetrics::standing(Standing::Unknown);
     assert_eq!(hasher.metrics().refused.get_or_create(&unknown).get(), 1);
     assert_eq!(hasher.metrics().depth.get_or_create(&unknown).get(), 0);
+}
+
+/// The scheduling policy and the niceness of the calling thread: fields 41 and 19 of its `stat`, see proc(5).
+#[cfg(target_os = "linux")]
+fn policy_and_niceness() -> (u32, i32) {
+    let stat = fs::read_to_string("/proc/thread-self/stat").unwrap();
+    // The second field is a name in brackets.
+    let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    (fields[41 - 3].parse().unwrap(), fields[19 - 3].parse().unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn work_runs_in_spare_time_and_that_of_a_thread_which_is_held_up_at_a_low_priority_by_its_stand_in() {
+    const SCHED_IDLE: u32 = 5;
+    let settings = HasherSettings { scheme: PasswordScheme::Argon2id, threads: 1, deadline: DEADLINE };
+    let hasher = Hasher::start_with(settings, Duration::from_millis(20));
+    let (release, held) = mpsc::channel::<()>();
+    let (seen, by) = mpsc::channel();
+    let (held, is_first) = (Mutex::new(held), AtomicBool::new(true));
+    let work = move |_: &[_], _: &[_], _: &mut _| {
+        seen.send(policy_and_niceness()).unwrap();
+        if is_first.swap(false, Ordering::Relaxed) {
+            held.lock().unwrap().recv().ok();
+            return "the thread";
+        }
+        "the stand-in"
+    };
+    let run = hasher.lane.run(Standing::Unknown, Cost::Estimate, Vec::new(), work);
+    assert_eq!(run.await, Ok("the stand-in"));
+    assert_eq!(by.recv().unwrap(), (SCHED_IDLE, 0));
+    let (policy, niceness) = by.recv().unwrap();
+    assert_eq!(policy, 0);
+    assert!((10..=19).contains(&niceness), "{niceness}");
+
+    // What waits goes on too.
+    let whose = async |hasher: &Hasher| {
+        let work = |_: &[_], _: &[_], _: &mut _| policy_and_niceness().0;
+        hasher.lane.run(Standing::Unknown, Cost::Estimate, Vec::new(), work).await
+    };
+    assert_eq!(whose(&hasher).await, Ok(0));
+    assert_eq!(hasher.metrics().stood_in.get(), 1);
+
+    // What the thread was held up for teaches nothing of its pace, and it goes on.
+    release.send(()).unwrap();
+    while hasher.metrics().computing.get() > 0 {
+        std::thread::yield_now();
+    }
+    assert!(hasher.hash(Password::new("correct horse"), Standing::Unknown).await.is_ok());
 }
 
 /// The bcrypt computations that were done by so many together.
