@@ -21,7 +21,7 @@ mod user;
 
 /// Ostiary, a self-hosted authentication server.
 #[derive(Debug, Parser)]
-#[command(name = "ostiary", version, max_term_width = 100, subcommand_precedence_over_arg = true)]
+#[command(name = "ostiary", version = crate::VERSION, max_term_width = 100, subcommand_precedence_over_arg = true)]
 struct Cli {
     #[command(subcommand)]
     action: Option<Action>,

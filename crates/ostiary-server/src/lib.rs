@@ -22,3 +22,10 @@ mod seldom;
 pub mod startup;
 pub mod telemetry;
 pub mod validation;
+
+/// The version of this build; what it was built with that is not in every build stands behind the `+`.
+pub const VERSION: &str = if cfg!(feature = "argon2-simd") {
+    concat!(env!("CARGO_PKG_VERSION"), "+argon2-simd")
+} else {
+    env!("CARGO_PKG_VERSION")
+};

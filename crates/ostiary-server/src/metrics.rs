@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    VERSION,
     app::App,
     listener::{self, ConnectionLimits},
     problem::Problem,
@@ -51,11 +52,7 @@ pub async fn serve(listener: TcpListener, app: &App, stop: CancellationToken) {
 /// All figures of a server.
 fn registry(app: &App) -> Registry {
     let mut registry = Registry::default();
-    registry.register(
-        "ostiary_build",
-        "The version of this server",
-        Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-    );
+    registry.register("ostiary_build", "The version of this server", Info::new([("version", VERSION)]));
     app.metrics.register(&mut registry);
     app.ostiary.hasher.metrics().register(&mut registry);
     app.ostiary.limit_metrics.register(&mut registry);

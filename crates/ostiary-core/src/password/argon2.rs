@@ -1,5 +1,7 @@
 //! Argon2 (RFC 9106): new hashes with OWASP's parameters, and comparisons with hashes of any others,
 //! within limits.
+//!
+//! The crate `argon2` computes them; in a build with the feature `argon2-simd`, the crate `argon2-rust` does.
 
 use std::{fmt, str::FromStr};
 
@@ -12,6 +14,10 @@ use subtle::ConstantTimeEq;
 use super::{Password, UnusableHash};
 use crate::secret;
 
+// Without the feature too it is held to the default's output.
+#[cfg(any(test, feature = "argon2-simd"))]
+mod simd;
+
 /// Limits on the parameters of an imported hash; more would let one row occupy the hashing lane.
 const MAX_MEMORY_KIB: u32 = 256 * 1024;
 const MAX_PASSES: u32 = 10;
@@ -22,43 +28,96 @@ pub const BLOCKS_OF_NEW: u64 = MEMORY_KIB as u64 * PASSES as u64;
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 
-fn params_of_new() -> Params {
-    Params::new(MEMORY_KIB, PASSES, 1, None).expect("the parameters are within Argon2's ranges")
-}
-
 /// The memory that Argon2 works in. One a thread, kept between calls: its pages cost more to get
 /// from the system than to fill (14.8 against 24 ms a hash).
 #[derive(Default)]
-pub struct Workspace(Vec<Block>);
+pub struct Workspace {
+    blocks: Vec<Block>,
+    #[cfg(feature = "argon2-simd")]
+    simd: simd::Workspace,
+}
 
 impl Workspace {
     /// As many blocks of 1 KiB as a hash of the default scheme takes.
     pub(super) const KEPT: usize = MEMORY_KIB as usize;
 
     pub(super) fn blocks(&mut self, count: usize) -> &mut [Block] {
-        if self.0.len() < count {
-            self.0.resize(count, Block::new());
-        } else if self.0.len() > count.max(Self::KEPT) {
+        if self.blocks.len() < count {
+            self.blocks.resize(count, Block::new());
+        } else if self.blocks.len() > count.max(Self::KEPT) {
             // An imported hash needed more; its memory is not kept for the next one.
-            self.0.truncate(Self::KEPT.max(count));
-            self.0.shrink_to_fit();
+            self.blocks.truncate(Self::KEPT.max(count));
+            self.blocks.shrink_to_fit();
         }
-        &mut self.0[..count]
+        &mut self.blocks[..count]
+    }
+
+    /// How many blocks it keeps.
+    fn kept(&self) -> usize {
+        #[cfg(feature = "argon2-simd")]
+        return self.blocks.len() + self.simd.kept();
+        #[cfg(not(feature = "argon2-simd"))]
+        self.blocks.len()
     }
 }
 
 impl fmt::Debug for Workspace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Workspace({} KiB)", self.0.len())
+        write!(f, "Workspace({} KiB)", self.kept())
     }
+}
+
+/// One of the functions that Argon2 is.
+#[derive(Debug, Clone)]
+struct Function {
+    algorithm: Algorithm,
+    version: Version,
+    params: Params,
+}
+
+impl Function {
+    /// That of new hashes.
+    fn of_new() -> Self {
+        let params = Params::new(MEMORY_KIB, PASSES, 1, None);
+        Self {
+            algorithm: Algorithm::Argon2id,
+            version: Version::V0x13,
+            params: params.expect("the parameters are within Argon2's ranges"),
+        }
+    }
+
+    /// Fills `output` with what comes of `password` and `salt`.
+    fn compute(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        output: &mut [u8],
+        workspace: &mut Workspace,
+    ) -> Result<(), ::argon2::Error> {
+        // What it refuses, the default decides about.
+        #[cfg(feature = "argon2-simd")]
+        if workspace.simd.compute(self, password, salt, output).is_ok() {
+            return Ok(());
+        }
+        let blocks = workspace.blocks(self.params.block_count());
+        Argon2::new(self.algorithm, self.version, self.params.clone())
+            .hash_password_into_with_memory(password, salt, output, blocks)
+    }
+}
+
+/// The instructions that Argon2 is computed by if this build has the feature `argon2-simd`: `avx2`, say.
+#[must_use]
+pub fn simd_instructions() -> Option<&'static str> {
+    #[cfg(feature = "argon2-simd")]
+    return Some(simd::instructions());
+    #[cfg(not(feature = "argon2-simd"))]
+    None
 }
 
 /// A stored Argon2 hash: how it was made, and what came of it.
 #[derive(Clone)]
 pub struct Hash {
-    algorithm: Algorithm,
-    version: Version,
-    params: Params,
+    function: Function,
     salt: Salt,
     output: Output,
 }
@@ -72,10 +131,11 @@ impl fmt::Debug for Hash {
 /// As a PHC string.
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Function { algorithm, version, params } = &self.function;
         let hash = phc::PasswordHash {
-            algorithm: self.algorithm.ident(),
-            version: Some(self.version.into()),
-            params: ParamsString::try_from(&self.params).expect("the parameters have a text"),
+            algorithm: algorithm.ident(),
+            version: Some((*version).into()),
+            params: ParamsString::try_from(params).expect("the parameters have a text"),
             salt: Some(self.salt),
             hash: Some(self.output),
         };
@@ -97,7 +157,8 @@ impl FromStr for Hash {
             && params.p_cost() <= MAX_LANES;
         let (salt, output) = hash.salt.zip(hash.hash).ok_or(UnusableHash)?;
         let is_usable = within && salt.len() >= MIN_SALT_LEN;
-        is_usable.then_some(Self { algorithm, version, params, salt, output }).ok_or(UnusableHash)
+        let function = Function { algorithm, version, params };
+        is_usable.then_some(Self { function, salt, output }).ok_or(UnusableHash)
     }
 }
 
@@ -109,9 +170,7 @@ impl Hash {
 
     fn of_new(salt: &[u8; 16], output: &[u8; Params::DEFAULT_OUTPUT_LEN]) -> Self {
         Self {
-            algorithm: Algorithm::Argon2id,
-            version: Version::V0x13,
-            params: params_of_new(),
+            function: Function::of_new(),
             salt: Salt::new(salt).expect("16 bytes are a salt"),
             output: Output::new(output).expect("32 bytes are an output"),
         }
@@ -120,14 +179,14 @@ impl Hash {
     /// The blocks of 1 KiB that a comparison fills, over its passes.
     #[must_use]
     pub fn blocks(&self) -> u64 {
-        u64::from(self.params.m_cost()) * u64::from(self.params.t_cost())
+        let params = &self.function.params;
+        u64::from(params.m_cost()) * u64::from(params.t_cost())
     }
 
     /// Whether new hashes are of a stronger kind, or of stronger parameters.
     pub(super) fn is_weaker_than_new_ones(&self) -> bool {
-        self.algorithm != Algorithm::Argon2id
-            || self.params.m_cost() < MEMORY_KIB
-            || self.params.t_cost() < PASSES
+        let Function { algorithm, params, .. } = &self.function;
+        *algorithm != Algorithm::Argon2id || params.m_cost() < MEMORY_KIB || params.t_cost() < PASSES
     }
 
     /// Whether `password` is the one that this is a hash of.
@@ -136,14 +195,8 @@ impl Hash {
     /// If Argon2 refuses the parameters together.
     pub fn matches(&self, password: &Password, workspace: &mut Workspace) -> Result<bool, UnusableHash> {
         let mut output = vec![0; self.output.len()];
-        let blocks = self.params.block_count();
-        Argon2::new(self.algorithm, self.version, self.params.clone())
-            .hash_password_into_with_memory(
-                password.bytes(),
-                &self.salt,
-                &mut output,
-                workspace.blocks(blocks),
-            )
+        self.function
+            .compute(password.bytes(), &self.salt, &mut output, workspace)
             .map_err(|_| UnusableHash)?;
         Ok(output.ct_eq(self.output.as_bytes()).into())
     }
@@ -151,12 +204,10 @@ impl Hash {
 
 /// A new hash of `password`, as a PHC string.
 pub(super) fn hash(password: &[u8], workspace: &mut Workspace) -> String {
-    let params = params_of_new();
     let salt: [u8; 16] = secret::random();
     let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
-    let blocks = params.block_count();
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into_with_memory(password, &salt, &mut output, workspace.blocks(blocks))
+    Function::of_new()
+        .compute(password, &salt, &mut output, workspace)
         .expect("a password of at most 256 characters is within Argon2's limits");
     Hash::of_new(&salt, &output).to_string()
 }

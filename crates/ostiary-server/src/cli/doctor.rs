@@ -2,7 +2,10 @@
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
-use ostiary_core::{keys::SigningMethod, password::PasswordScheme};
+use ostiary_core::{
+    keys::SigningMethod,
+    password::{PasswordScheme, argon2},
+};
 use ostiary_store::{
     postgres::{self, PostgresReport, PostgresSettings},
     sqlite,
@@ -52,8 +55,12 @@ fn examine(settings: &Settings) -> Vec<Finding> {
         (
             "passwords",
             Ok(format!(
-                "{:?}, {} threads, at least {} characters, zxcvbn score at least {}",
-                hasher.scheme, hasher.threads, policy.password.min_chars, policy.password.min_score
+                "{:?}, {} threads{}, at least {} characters, zxcvbn score at least {}",
+                hasher.scheme,
+                hasher.threads,
+                argon2::simd_instructions().map(|name| format!(" (argon2-simd: {name})")).unwrap_or_default(),
+                policy.password.min_chars,
+                policy.password.min_score
             )),
         ),
         ("phones", Ok(format!("without a country code: {}", settings.default_region))),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::paint::{self, Paint};
 use crate::{
-    api,
+    VERSION, api,
     app::App,
     config::{Settings, server_secret::SecretSource},
     jobs,
@@ -160,10 +160,8 @@ fn announce(
     let took = start.elapsed().as_millis();
     if settings.log_format.is_text() {
         let paint = Paint::for_stderr(no_color);
-        paint::note(&format!(
-            "{} is ready ({took} ms)",
-            paint.good(concat!("Ostiary ", env!("CARGO_PKG_VERSION")))
-        ));
+        let name = format!("Ostiary {VERSION}");
+        paint::note(&format!("{} is ready ({took} ms)", paint.good(&name)));
         paint::fact(paint, "Service", &format!("{base}/api/v1/auth"));
         paint::fact(paint, "Docs", &format!("{base}/docs, {base}/redoc"));
         if let Some(metrics) = &metrics {
@@ -182,7 +180,7 @@ fn announce(
             data = started.database,
             tokens = algorithm,
             limits = limits(settings),
-            version = env!("CARGO_PKG_VERSION"),
+            version = VERSION,
             milliseconds = u64::try_from(took).unwrap_or(u64::MAX),
             "ready"
         );
