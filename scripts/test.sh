@@ -12,5 +12,5 @@ cargo test --workspace --doc --quiet
 if command -v cargo-nextest >/dev/null; then
     cargo nextest run --workspace --no-fail-fast --status-level slow "$@"
 else
-    cargo test --workspace --no-fail-fast --all-targets -- "$@"
+    cargo test --workspace --no-fail-fast --lib --bins --tests --examples -- "$@"
 fi

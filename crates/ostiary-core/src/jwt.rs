@@ -142,7 +142,8 @@ impl AccessTokenClaims {
     }
 
     /// The token with these claims, signed by `key`.
-    pub(crate) fn sign(&self, key: &Key) -> String {
+    #[must_use]
+    pub fn sign(&self, key: &Key) -> String {
         let header = Header { typ: TYPE, alg: key.algorithm.as_str(), kid: key.header_id() };
         let message = format!("{}.{}", part(&header), part(self));
         let signature = BASE64_URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()));

@@ -20,7 +20,8 @@ mod ring;
 pub use algorithm::SigningAlgorithm;
 pub use lifecycle::{KeyState, KeySummary, RotateError};
 pub use material::PublicJwk;
-pub(crate) use ring::{Key, KeyRing};
+pub use ring::Key;
+pub(crate) use ring::KeyRing;
 
 use ring::Preferred;
 
@@ -249,7 +250,7 @@ impl Keys {
     ///
     /// # Errors
     /// If the store fails where its trust has to be extended.
-    pub(crate) async fn signer(
+    pub async fn signer(
         &self,
         store: &(impl SigningKeys + ?Sized),
         now: Timestamp,

@@ -16,7 +16,7 @@ pub(crate) struct KeyRing(Vec<Key>);
 
 /// A key that is trusted until it expires.
 #[derive(Clone)]
-pub(crate) struct Key {
+pub struct Key {
     pub(crate) id: KeyId,
     pub(crate) algorithm: SigningAlgorithm,
     pub(super) activates_at: Timestamp,
