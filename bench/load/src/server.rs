@@ -1,4 +1,4 @@
-//! The binary, as a process of its own on a database of its own, gone with it.
+//! The binary, as a process of its own.
 
 use std::{
     fs,
@@ -6,14 +6,15 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     thread,
 };
 
 use anyhow::{Context, bail};
-use ostiary_harness::postgres::Cluster;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::database::Database;
 
 /// A server that is asked.
 #[derive(Debug)]
@@ -21,29 +22,32 @@ pub struct Server {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
-    // Removed after the server has ended: fields are dropped in their order.
-    _cluster: Option<Cluster>,
-    _directory: TempDir,
+    // There for as long as the server runs.
+    _database: Arc<Database>,
 }
 
 impl Server {
-    /// Starts `binary` with `settings` by the names of environment variables, on SQLite or on a PostgreSQL of
-    /// its own, without limits on requests.
+    /// Starts `binary` with `settings` by the names of environment variables, on an SQLite database or a
+    /// PostgreSQL of its own, without limits on requests.
     ///
     /// # Errors
     /// If it does not start.
     pub fn start(binary: &Path, postgres: bool, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        // It runs in a directory of its own.
-        let binary = &binary.canonicalize().with_context(|| format!("no binary at {}", binary.display()))?;
-        let directory = TempDir::new()?;
-        let cluster = postgres.then(|| Cluster::start(&[]));
-        let mut command = Command::new(binary);
-        command.arg("serve").env_clear().current_dir(directory.path());
+        Self::start_on(&Arc::new(Database::new(postgres)?), binary, settings)
+    }
+
+    /// As [`Self::start`], on a database that may outlive it.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_on(
+        database: &Arc<Database>,
+        binary: &Path,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let mut command = database.command(binary, &["serve"])?;
         command.envs([("HOST", "127.0.0.1"), ("PORT", "0"), ("LOG_FORMAT", "json"), ("LOG_LEVEL", "info")]);
         command.envs(settings.iter().copied());
-        if let Some(cluster) = &cluster {
-            command.env("DATABASE_URL", cluster.url("postgres"));
-        }
         if knows(binary, "RATE_LIMITS")? {
             command.env("RATE_LIMITS", "off");
         }
@@ -51,7 +55,7 @@ impl Server {
         let mut child = command.spawn().with_context(|| format!("{} does not start", binary.display()))?;
         let log = child.stderr.take().context("its log is piped")?;
         match ready(BufReader::new(log)) {
-            Ok(address) => Ok(Self { child, address, _cluster: cluster, _directory: directory }),
+            Ok(address) => Ok(Self { child, address, _database: Arc::clone(database) }),
             Err(error) => {
                 // It may have ended.
                 let _ = child.kill();
