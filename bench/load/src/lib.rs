@@ -4,11 +4,12 @@
 //! how long it took; [`server`] starts the binary that is asked, on a [`database`]; [`users`] are who asks.
 //!
 //! What takes microseconds is asked on a [`wire`], by the functions of [`work`], on a database that [`seed`] has
-//! filled.
+//! filled, in turns with its [`limit`].
 
 pub mod client;
 pub mod database;
 pub mod hashing;
+pub mod limit;
 pub mod load;
 pub mod samples;
 pub mod seed;

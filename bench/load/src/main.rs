@@ -5,9 +5,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use ostiary_bench::limit;
 
 mod flood;
 mod saturation;
+
+// That of the server, whose route from memory this is.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Debug, Parser)]
 #[command(about = "Figures of Ostiary under load")]
@@ -28,6 +33,13 @@ enum Bench {
     },
     /// As many logins as the server takes, beside as many hashes as the cores compute
     Saturation(Subject),
+    /// Give one answer from memory to whoever asks: a limit, started by the other benches
+    #[command(hide = true)]
+    Route {
+        /// A file with the answer as a server gave it, head and body
+        #[arg(long)]
+        answer: PathBuf,
+    },
 }
 
 /// What is measured, and how.
@@ -55,11 +67,20 @@ impl Subject {
     }
 }
 
-// One thread: the generator shares the server's cores, and should have little of them.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    match CommandLine::parse().bench {
+fn main() -> anyhow::Result<()> {
+    let bench = CommandLine::parse().bench;
+    if let Bench::Route { answer } = bench {
+        return limit::route::serve(&answer);
+    }
+    // One thread: the generator shares the server's cores, and should have little of them.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(bench))
+}
+
+async fn run(bench: Bench) -> anyhow::Result<()> {
+    match bench {
         Bench::Flood { subject, bcrypt } => flood::run(&subject, bcrypt).await,
         Bench::Saturation(subject) => saturation::run(&subject).await,
+        Bench::Route { .. } => unreachable!("it has threads of its own"),
     }
 }

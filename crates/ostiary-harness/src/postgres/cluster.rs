@@ -4,7 +4,7 @@ use std::{
     fmt::Write,
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::Duration,
 };
@@ -68,6 +68,12 @@ impl Cluster {
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.leased.path()
+    }
+
+    /// Where a program is that came with the server, such as `pgbench`, if it is installed.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.server.program(name)
     }
 
     /// Stops the server as a crash would, and starts it again.

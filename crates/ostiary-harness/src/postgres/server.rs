@@ -33,6 +33,10 @@ impl Server {
         self.directory.join("data")
     }
 
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.installation.program(name)
+    }
+
     /// Makes the data of a server that is everyone's on this machine: its directory, and so its socket,
     /// is ours alone, and what it holds is for tests.
     pub(super) fn initialise(&self, data: &Path) {
