@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -28,6 +28,8 @@ pub const NO_ANSWER: u16 = 0;
 pub struct Answer {
     /// The status code; [`NO_ANSWER`] if there was none.
     pub status: u16,
+    /// The header.
+    pub headers: HeaderMap,
     /// The body; null if it is no JSON.
     pub body: Value,
 }
@@ -64,22 +66,29 @@ impl Client {
 
     /// Posts JSON, with the header `Ostiary-Device` if there is a value for it.
     pub async fn post(&self, path: &str, body: &Value, device: Option<&str>) -> Answer {
-        let answered = tokio::time::timeout(TIMEOUT, self.try_post(path, body, device)).await;
-        match answered {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) | Err(_) => Answer { status: NO_ANSWER, body: Value::Null },
-        }
-    }
-
-    async fn try_post(&self, path: &str, body: &Value, device: Option<&str>) -> anyhow::Result<Answer> {
-        let uri = format!("http://{}{path}", self.address);
-        let mut request = Request::post(uri)
-            .header(header::HOST, self.address.to_string())
-            .header(header::CONTENT_TYPE, "application/json");
+        let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
         if let Some(device) = device {
             request = request.header("ostiary-device", device);
         }
-        let request = request.body(Full::new(Bytes::from(body.to_string())))?;
+        self.ask(request, Bytes::from(body.to_string())).await
+    }
+
+    /// Gets what is at a path.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask(Request::get(path), Bytes::new()).await
+    }
+
+    /// Asks anything: a request for a path, to which the name of the host is added.
+    pub async fn ask(&self, request: http::request::Builder, body: Bytes) -> Answer {
+        let answered = tokio::time::timeout(TIMEOUT, self.try_to_ask(request, body)).await;
+        match answered {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Answer { status: NO_ANSWER, headers: HeaderMap::new(), body: Value::Null },
+        }
+    }
+
+    async fn try_to_ask(&self, request: http::request::Builder, body: Bytes) -> anyhow::Result<Answer> {
+        let request = request.header(header::HOST, self.address.to_string()).body(Full::new(body))?;
         match &self.connections {
             Connections::Http1(idle) => {
                 let mut sender = self.free_connection(idle).await?;
@@ -88,12 +97,20 @@ impl Client {
                 Ok(answer)
             }
             Connections::Http2 { slots, next } => {
+                let request = self.with_authority(request)?;
                 let slot = &slots[next.fetch_add(1, Ordering::Relaxed) % slots.len()];
                 let mut sender = self.shared_connection(slot).await?;
                 sender.ready().await?;
                 read(sender.send_request(request).await?).await
             }
         }
+    }
+
+    /// With the address in the URI, which HTTP/2 takes it from. HTTP/1.1 names the path alone (RFC 9112,
+    /// section 3.2.1), and not every server understands more.
+    fn with_authority(&self, mut request: Request<Full<Bytes>>) -> anyhow::Result<Request<Full<Bytes>>> {
+        *request.uri_mut() = format!("http://{}{}", self.address, request.uri()).parse()?;
+        Ok(request)
     }
 
     async fn free_connection(
@@ -134,7 +151,8 @@ impl Client {
 }
 
 async fn read(response: http::Response<hyper::body::Incoming>) -> anyhow::Result<Answer> {
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await?.to_bytes();
-    Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
 }

@@ -14,7 +14,7 @@ use ostiary_bench::{
 use crate::Subject;
 
 /// Users who are registered; each has two sessions.
-const USERS: usize = 50;
+pub(crate) const USERS: usize = 50;
 /// Good requests a second.
 const REFRESHES: f64 = 50.0;
 const LOGINS: f64 = 5.0;
@@ -34,25 +34,20 @@ const AFTER: u32 = 15;
 const WINDOW: Duration = Duration::from_secs(5);
 
 /// What users did in one part of the run.
-struct Good {
-    refreshes: Samples,
-    logins: Samples,
+pub(crate) struct Good {
+    pub(crate) refreshes: Samples,
+    pub(crate) logins: Samples,
 }
 
 pub(crate) async fn run(subject: &Subject, bcrypt: bool) -> anyhow::Result<()> {
     let scheme = if bcrypt { "bcrypt" } else { "argon2id" };
     let server = Server::start(&subject.server, subject.postgres, &[("PASSWORD_SCHEME", scheme)])?;
-    let users = Arc::new(Users::register(Client::http1(server.address), USERS).await?);
+    let users = Arc::new(Users::register(Client::http1(server.address), 0..USERS).await?);
     let at_rest = server.mebibytes("VmRSS")?;
     println!("{scheme} on {}, known devices: {}", subject.store(), users.have_known_devices());
 
     let before = good(&users, subject.seconds(BEFORE)).await;
-    let multiplexed = Arc::new(Client::http2(server.address, CONNECTIONS));
-    let guesses = load::paced(GUESSES, subject.seconds(FLOOD), move |number| {
-        let client = Arc::clone(&multiplexed);
-        async move { users::guess(&client, USERS, number).await }
-    });
-    let (during, guesses) = tokio::join!(good(&users, subject.seconds(FLOOD)), guesses);
+    let (during, guesses) = flooded(&server, &users, subject.seconds(FLOOD)).await;
     let most = server.mebibytes("VmHWM")?;
     let after = good(&users, subject.seconds(AFTER).max(2 * WINDOW)).await;
 
@@ -77,8 +72,18 @@ pub(crate) async fn run(subject: &Subject, bcrypt: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What users do all the time, and wrong logins beside.
+pub(crate) async fn flooded(server: &Server, users: &Arc<Users>, duration: Duration) -> (Good, Samples) {
+    let multiplexed = Arc::new(Client::http2(server.address, CONNECTIONS));
+    let guesses = load::paced(GUESSES, duration, move |number| {
+        let client = Arc::clone(&multiplexed);
+        async move { users::guess(&client, USERS, number).await }
+    });
+    tokio::join!(good(users, duration), guesses)
+}
+
 /// What users do all the time.
-async fn good(users: &Arc<Users>, duration: Duration) -> Good {
+pub(crate) async fn good(users: &Arc<Users>, duration: Duration) -> Good {
     let (refreshing, logging_in) = (Arc::clone(users), Arc::clone(users));
     let refreshes = load::paced(REFRESHES, duration, move |_| {
         let users = Arc::clone(&refreshing);

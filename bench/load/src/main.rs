@@ -1,4 +1,4 @@
-//! `ostiary-bench`: what `bench/flood.sh` and `bench/saturation.sh` run. Prints figures, and asserts nothing.
+//! `ostiary-bench`: what `bench/run.sh` and `bench/flood.sh` run. Prints figures, and asserts nothing.
 
 #![expect(clippy::print_stdout, reason = "figures that were measured")]
 
@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use ostiary_bench::limit;
 
 mod flood;
-mod saturation;
+mod run;
 
 // That of the server, whose route from memory this is.
 #[global_allocator]
@@ -31,8 +31,8 @@ enum Bench {
         #[arg(long)]
         bcrypt: bool,
     },
-    /// As many logins as the server takes, beside as many hashes as the cores compute
-    Saturation(Subject),
+    /// What Ostiary does, each work next to the most that the same machine can do of it
+    Run(run::Options),
     /// Give one answer from memory to whoever asks: a limit, started by the other benches
     #[command(hide = true)]
     Route {
@@ -74,13 +74,13 @@ fn main() -> anyhow::Result<()> {
     }
     // One thread: the generator shares the server's cores, and should have little of them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(bench))
+    runtime.block_on(measure(bench))
 }
 
-async fn run(bench: Bench) -> anyhow::Result<()> {
+async fn measure(bench: Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Flood { subject, bcrypt } => flood::run(&subject, bcrypt).await,
-        Bench::Saturation(subject) => saturation::run(&subject).await,
+        Bench::Run(options) => run::run(&options).await,
         Bench::Route { .. } => unreachable!("it has threads of its own"),
     }
 }

@@ -8,6 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::Arc,
     thread,
+    time::Instant,
 };
 
 use anyhow::{Context, bail};
@@ -22,13 +23,15 @@ pub struct Server {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
+    /// When its process was started.
+    pub started_at: Instant,
     // There for as long as the server runs.
     _database: Arc<Database>,
 }
 
 impl Server {
     /// Starts `binary` with `settings` by the names of environment variables, on an SQLite database or a
-    /// PostgreSQL of its own, without limits on requests.
+    /// PostgreSQL of its own, without limits on requests unless these say otherwise.
     ///
     /// # Errors
     /// If it does not start.
@@ -47,15 +50,16 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let mut command = database.command(binary, &["serve"])?;
         command.envs([("HOST", "127.0.0.1"), ("PORT", "0"), ("LOG_FORMAT", "json"), ("LOG_LEVEL", "info")]);
-        command.envs(settings.iter().copied());
         if knows(binary, "RATE_LIMITS")? {
             command.env("RATE_LIMITS", "off");
         }
+        command.envs(settings.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let started_at = Instant::now();
         let mut child = command.spawn().with_context(|| format!("{} does not start", binary.display()))?;
         let log = child.stderr.take().context("its log is piped")?;
         match ready(BufReader::new(log)) {
-            Ok(address) => Ok(Self { child, address, _database: Arc::clone(database) }),
+            Ok(address) => Ok(Self { child, address, started_at, _database: Arc::clone(database) }),
             Err(error) => {
                 // It may have ended.
                 let _ = child.kill();

@@ -2,10 +2,12 @@
 
 use std::{
     collections::VecDeque,
+    ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::{Context, bail};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -15,10 +17,15 @@ const REGISTER: &str = "/api/v1/auth/register";
 const LOGIN: &str = "/api/v1/auth/login";
 const REFRESH: &str = "/api/v1/auth/refresh";
 
+/// How many are registered at a time: enough that all cores hash.
+const AT_A_TIME: usize = 8;
+
 /// Users of a server.
 #[derive(Debug)]
 pub struct Users {
     client: Client,
+    /// The number of the first of them.
+    first: usize,
     /// The device token of each user, if the server gives them.
     devices: Vec<Option<String>>,
     /// The refresh tokens that no request has at the moment.
@@ -35,33 +42,59 @@ fn password(user: usize) -> String {
     format!("correct horse {user:05}")
 }
 
+fn registration(user: usize) -> Value {
+    json!({
+        "second_login": name(user), "phone": format!("+7999{user:07}"), "password": password(user),
+        "group_names": ["customer"],
+    })
+}
+
+/// Registers a new user of this number; gives the status.
+pub async fn register(client: &Client, user: usize) -> u16 {
+    client.post(REGISTER, &registration(user), None).await.status
+}
+
+/// Registers a new user of this number; gives their access token.
+///
+/// # Errors
+/// If the registration is refused.
+pub async fn access_token(client: &Client, user: usize) -> anyhow::Result<String> {
+    let answer = client.post(REGISTER, &registration(user), None).await;
+    Ok(answer.body["access_token"].as_str().context("a registration gives an access token")?.to_owned())
+}
+
 impl Users {
-    /// Registers `count` users, and lets each log in once, from a device that is known from then on.
+    /// Registers users of these numbers, and lets each log in once, from a device that is known from then on.
     ///
     /// # Errors
     /// If a registration or a login is refused.
-    pub async fn register(client: Client, count: usize) -> anyhow::Result<Self> {
-        let mut users =
-            Self { client, devices: Vec::new(), refresh_tokens: Mutex::default(), free: Semaphore::new(0) };
-        for user in 0..count {
-            let registration = json!({
-                "second_login": name(user), "phone": format!("+7999{user:07}"), "password": password(user),
-                "group_names": ["customer"],
-            });
-            let answer = users.client.post(REGISTER, &registration, None).await;
-            if answer.status != 200 {
-                bail!("a registration was answered with {}: {}", answer.status, answer.body);
-            }
-            users.keep(&answer.body).context("a registration gives a refresh token")?;
-            let login = json!({"login": name(user), "password": password(user)});
-            let answer = users.client.post(LOGIN, &login, Some("request")).await;
-            if answer.status != 200 {
-                bail!("a login was answered with {}: {}", answer.status, answer.body);
-            }
-            users.keep(&answer.body).context("a login gives a refresh token")?;
-            users.devices.push(answer.body["device_token"].as_str().map(str::to_owned));
-        }
+    pub async fn register(client: Client, numbers: Range<usize>) -> anyhow::Result<Self> {
+        let mut users = Self {
+            client,
+            first: numbers.start,
+            devices: Vec::new(),
+            refresh_tokens: Mutex::default(),
+            free: Semaphore::new(0),
+        };
+        let registering = stream::iter(numbers).map(|user| users.register_one(user)).buffered(AT_A_TIME);
+        users.devices = registering.try_collect().await?;
         Ok(users)
+    }
+
+    /// Registers a user, and gives the token of the device that they log in from.
+    async fn register_one(&self, user: usize) -> anyhow::Result<Option<String>> {
+        let answer = self.client.post(REGISTER, &registration(user), None).await;
+        if answer.status != 200 {
+            bail!("a registration was answered with {}: {}", answer.status, answer.body);
+        }
+        self.keep(&answer.body).context("a registration gives a refresh token")?;
+        let login = json!({"login": name(user), "password": password(user)});
+        let answer = self.client.post(LOGIN, &login, Some("request")).await;
+        if answer.status != 200 {
+            bail!("a login was answered with {}: {}", answer.status, answer.body);
+        }
+        self.keep(&answer.body).context("a login gives a refresh token")?;
+        Ok(answer.body["device_token"].as_str().map(str::to_owned))
     }
 
     /// Whether the server gives device tokens.
@@ -72,9 +105,10 @@ impl Users {
 
     /// Logs a user in from the device that is known of them; gives the status.
     pub async fn log_in(&self, number: usize) -> u16 {
-        let user = number % self.devices.len();
+        let index = number % self.devices.len();
+        let user = self.first + index;
         let login = json!({"login": name(user), "password": password(user)});
-        self.client.post(LOGIN, &login, self.devices[user].as_deref()).await.status
+        self.client.post(LOGIN, &login, self.devices[index].as_deref()).await.status
     }
 
     /// Refreshes the session that was refreshed the longest ago, and waits for one if all are being refreshed;

@@ -5,10 +5,11 @@ use std::fmt::Write;
 
 use crate::figure::{Figure, digits};
 
-/// In pixels: the page, the column of names, and that of the bars.
-const WIDTH: f64 = 960.0;
-const BARS_FROM: f64 = 400.0;
-const BARS_WIDTH: f64 = 340.0;
+/// In pixels: the page, and its columns for names, bars and numbers.
+const WIDTH: f64 = 1040.0;
+const BARS_FROM: f64 = 450.0;
+const BARS_WIDTH: f64 = 250.0;
+const NUMBERS_FROM: f64 = 712.0;
 const ROW: f64 = 24.0;
 const TOP: f64 = 44.0;
 
@@ -29,17 +30,11 @@ pub(super) fn goals(figures: &[Figure]) -> String {
         let value = figure.value();
         let class = if goal.is_met(value) { "ours" } else { "missed" };
         let margin = goal.margin(value);
-        let more = if margin > MOST { " →" } else { "" };
-        let unit = if figure.limit.is_some() { "" } else { figure.unit };
-        let label = format!(
-            "{} {unit} (goal {goal}{}{unit}){more}",
-            digits(value),
-            if unit.is_empty() { "" } else { " " }
-        );
-        let label = label.replace("  ", " ");
+        let unit = if figure.limit.is_some() { String::new() } else { format!(" {}", figure.unit) };
+        let label = format!("{}{unit} (goal {goal}{unit})", digits(value));
         plot.name(row, &figure.name);
         plot.bar(row, 0.0, 1.0, margin.min(MOST) / MOST, class);
-        plot.label(row, 0.0, 1.0, margin.min(MOST) / MOST, &label);
+        plot.label(row, 0.0, 1.0, &label);
     }
     plot.line(1.0 / MOST, "goal");
     plot.end()
@@ -57,7 +52,7 @@ pub(super) fn rates(figures: &[Figure]) -> String {
         {
             plot.bar(row, half, 0.5, value / longest, class);
             let label = format!("{} {} {name}", digits(value), figure.unit);
-            plot.label(row, half, 0.5, value / longest, label.trim());
+            plot.label(row, half, 0.5, label.trim());
         }
     }
     plot.end()
@@ -74,7 +69,8 @@ impl Plot {
     fn new(title: &str, rows: usize) -> Self {
         let height = TOP + ROW * rows as f64 + 16.0;
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
+             viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
              <title>{title}</title><style>{STYLE}</style>\n"
         );
         writeln!(svg, "<text class=\"title\" x=\"16\" y=\"24\">{title}</text>").expect(TAKES_ALL);
@@ -97,12 +93,11 @@ impl Plot {
         .expect(TAKES_ALL);
     }
 
-    fn label(&mut self, row: usize, from: f64, height: f64, share: f64, label: &str) {
-        let x = BARS_FROM + share * BARS_WIDTH + 6.0;
+    fn label(&mut self, row: usize, from: f64, height: f64, label: &str) {
         let y = top(row) + 2.0 + (from + height / 2.0) * (ROW - 4.0) + 4.0;
         let size =
             if height < 1.0 { " class=\"quiet\" style=\"font-size:10px\"" } else { " class=\"quiet\"" };
-        self.text(x, y, size, label);
+        self.text(NUMBERS_FROM, y, size, label);
     }
 
     /// A line at a share of the room, through all rows.
