@@ -43,8 +43,9 @@ compgen -G '/usr/lib/postgresql/*/bin/pgbench' >/dev/null || command -v pgbench 
 simd=
 if [ -z "$only" ] || [[ ,$only, == *,simd,* ]]; then
     # In a directory of its own: with another feature, much of the server is another.
-    CARGO_TARGET_DIR=target/simd cargo build --release --quiet --features argon2-simd
-    simd=target/simd/release/ostiary
+    target=${CARGO_TARGET_DIR:-target}/simd
+    CARGO_TARGET_DIR=$target cargo build --release --quiet --features argon2-simd
+    simd=$target/release/ostiary
 fi
 appendix=
 if [ -n "$peers" ]; then

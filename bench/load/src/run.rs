@@ -112,8 +112,8 @@ struct Bench {
 
 impl Bench {
     fn new(options: &Options) -> Self {
-        let (count, seconds, warm_up) = if options.quick { (3, 2, 1) } else { (5, 5, 2) };
-        let [each, warm_up] = [seconds, warm_up].map(Duration::from_secs);
+        let (count, each, warm_up) = if options.quick { (3, 1500, 500) } else { (5, 5000, 2000) };
+        let [each, warm_up] = [each, warm_up].map(Duration::from_millis);
         Self {
             server: options.server.clone(),
             simd_server: options.simd_server.clone(),
