@@ -4,8 +4,10 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 use ostiary_bench::limit;
+use tokio::signal::unix::{SignalKind, signal};
 
 mod flood;
 mod run;
@@ -74,7 +76,17 @@ fn main() -> anyhow::Result<()> {
     }
     // One thread: the generator shares the server's cores, and should have little of them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(measure(bench))
+    runtime.block_on(unless_interrupted(measure(bench)))
+}
+
+/// Gives up when it is told to, so that what was started is stopped and removed.
+async fn unless_interrupted(measuring: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        measured = measuring => measured,
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Into::into).and_then(|()| bail!("interrupted")),
+        _ = terminate.recv() => bail!("terminated"),
+    }
 }
 
 async fn measure(bench: Bench) -> anyhow::Result<()> {
