@@ -22,7 +22,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::{
-    connection::{self, Advised},
+    connection::{self, Advised, run_sql},
     metrics::SqliteMetrics,
 };
 
@@ -234,8 +234,4 @@ fn run_steps(connection: &Connection, group: &mut [Box<dyn Step>]) -> rusqlite::
         run_sql(connection, "release step")?;
     }
     Ok(())
-}
-
-fn run_sql(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute([]).map(drop)
 }

@@ -9,12 +9,14 @@ use ostiary_core::{
 use rusqlite::{Connection, OptionalExtension, Row, params, types::FromSqlError};
 use serde_json::{Map, Value};
 
-use crate::sqlite::columns::{IdColumn, TimeColumn};
+use crate::sqlite::{
+    columns::{IdColumn, TimeColumn},
+    connection::Snapshot,
+};
 
 /// The account of an active user.
 pub(super) fn find(connection: &Connection, user_id: UserId) -> rusqlite::Result<Option<Account>> {
-    // All of it as of one moment.
-    let _snapshot = connection.unchecked_transaction()?;
+    let _snapshot = Snapshot::begin(connection)?;
     let sql = "select profile, created_at, updated_at from users where id = ?1 and active = 1";
     let from_row = |row: &Row<'_>| {
         Ok(Account {
