@@ -31,8 +31,8 @@ pub async fn refresh(
     connections: usize,
     duration: Duration,
 ) -> anyhow::Result<f64> {
-    let share = refresh_tokens.len() / connections;
-    anyhow::ensure!(share > 0, "{} sessions for {connections} connections", refresh_tokens.len());
+    let count = refresh_tokens.len();
+    anyhow::ensure!(count >= connections, "{count} sessions for {connections} connections");
     let asking = (0..connections)
         .map(|number| {
             let left = refresh_tokens.len() / (connections - number);

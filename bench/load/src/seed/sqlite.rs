@@ -14,6 +14,8 @@ pub(super) fn fill(file: &Path, rows: &mut Rows) -> anyhow::Result<()> {
     connection.pragma_update(None, "journal_mode", "off")?;
     connection.pragma_update(None, "synchronous", "off")?;
     connection.pragma_update(None, "cache_size", -CACHE)?;
+    // References are right by construction.
+    connection.pragma_update(None, "foreign_keys", "off")?;
     let transaction = connection.transaction()?;
     fill_accounts(&transaction, rows)?;
     fill_sessions(&transaction, rows)?;
