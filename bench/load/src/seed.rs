@@ -29,7 +29,7 @@ pub const PASSWORD: &str = "correct horse battery";
 /// Of so many sessions one is for clients to refresh; the others are for whoever measures the database alone.
 pub const FOLLOWED_ONE_IN: usize = 10;
 
-/// What the number in a session's id begins from, so that it has as many digits as fit: see [`Rows::id`].
+/// What the number in a session's id begins from, so that it has as many digits as fit.
 pub const FIRST_NUMBER: usize = 100_000_000_000;
 
 /// The lifetime of a session by default.

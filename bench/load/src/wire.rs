@@ -38,7 +38,7 @@ impl Wire {
     /// Sends a request, head and body, and gives the body of the answer.
     ///
     /// # Errors
-    /// If it was answered with anything but 200, or by no more than [`MAX_ANSWER`] bytes of a known length.
+    /// If it was answered with anything but 200, or by something else than at most 16 KiB of a known length.
     pub async fn ask(&mut self, request: &[u8]) -> anyhow::Result<&[u8]> {
         self.stream.write_all(request).await?;
         (self.head_end, self.end) = (0, 0);
