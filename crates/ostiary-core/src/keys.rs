@@ -16,6 +16,7 @@ mod algorithm;
 mod lifecycle;
 mod material;
 mod ring;
+mod verified;
 
 pub use algorithm::SigningAlgorithm;
 pub use lifecycle::{KeyState, KeySummary, RotateError};
