@@ -20,6 +20,11 @@ installed() {
     cat "$@" >"$cache/installed"
 }
 
+# The version that requirements.txt names: pinned PACKAGE
+pinned() {
+    sed -n "s/^$1==//p" "$here/requirements.txt"
+}
+
 # A virtual environment of exactly the versions that requirements.txt names.
 install_python() {
     if is_installed "$here/requirements.txt"; then return; fi
@@ -33,9 +38,11 @@ python() {
     PYTHONPYCACHEPREFIX=$cache/bytecode "$cache/venv/bin/python" "$@"
 }
 
-# The module app.py of this peer: quiet, with uvicorn's quicker loop and parser.
+# The module app.py of this peer: quiet, with uvicorn's quicker loop and parser. A worker that has no time to answer
+# uvicorn's question whether it is alive is busy, not dead.
 serve_python() {
     export PYTHONPYCACHEPREFIX=$cache/bytecode
     exec "$cache/venv/bin/uvicorn" app:app --app-dir "$here" --host 127.0.0.1 --port "$PORT" \
-        --workers "$workers" --loop uvloop --http httptools --log-level warning --no-access-log
+        --workers "$workers" --loop uvloop --http httptools --log-level warning --no-access-log \
+        --timeout-worker-healthcheck 60
 }

@@ -5,7 +5,7 @@
 //!
 //! What takes microseconds is asked on a [`wire`], by the functions of [`work`], on a database that [`seed`] has
 //! filled, in [`turns`] with its [`limit`] or with the bare [`hashing`]; a [`figure`] is what came of it, and a
-//! [`report`] all of them, with the [`machine`].
+//! [`report`] all of them, with the [`machine`]. [`peers`] compares with what a user would pick instead.
 
 pub mod client;
 pub mod database;
@@ -14,6 +14,7 @@ pub mod hashing;
 pub mod limit;
 pub mod load;
 pub mod machine;
+pub mod peers;
 pub mod report;
 pub mod samples;
 pub mod seed;

@@ -23,10 +23,13 @@ pub fn describe(server: &Path) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The commit, short, and whether the files are as it has them.
+/// The commit, short, and whether the files are as it has them; what to say where there is none.
 #[must_use]
 pub fn commit() -> String {
     let commit = output("git", &["rev-parse", "--short", "HEAD"]);
+    if commit.is_empty() {
+        return "no-commit".to_owned();
+    }
     let changes = output("git", &["status", "--porcelain", "--untracked-files=no"]);
     if changes.is_empty() { commit } else { format!("{commit}-changed") }
 }

@@ -2,11 +2,11 @@
 
 #![expect(clippy::print_stdout, reason = "figures that were measured")]
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
-use ostiary_bench::limit;
+use ostiary_bench::{limit, peers};
 use tokio::signal::unix::{SignalKind, signal};
 
 mod flood;
@@ -35,6 +35,21 @@ enum Bench {
     },
     /// What Ostiary does, each work next to the most that the same machine can do of it
     Run(run::Options),
+    /// What a user would pick instead, in turns with Ostiary on the same work, store and hash
+    Peers {
+        /// The binary of the server
+        #[arg(long)]
+        server: PathBuf,
+        /// Fewer and shorter turns, for a first look
+        #[arg(long)]
+        quick: bool,
+        /// This peer alone, by the name of its folder in bench/peers
+        #[arg(long, value_name = "NAME")]
+        only: Option<String>,
+        /// Write what was measured into this file, too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Give one answer from memory to whoever asks: a limit, started by the other benches
     #[command(hide = true)]
     Route {
@@ -93,6 +108,16 @@ async fn measure(bench: Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Flood { subject, bcrypt } => flood::run(&subject, bcrypt).await,
         Bench::Run(options) => run::run(&options).await,
+        Bench::Peers { server, quick, only, json } => {
+            let reports = peers::run(&peers::Options { server, quick, only }).await?;
+            for report in &reports {
+                println!("{report}");
+            }
+            if let Some(file) = json {
+                fs::write(file, serde_json::to_string_pretty(&reports)?)?;
+            }
+            Ok(())
+        }
         Bench::Route { .. } => unreachable!("it has threads of its own"),
     }
 }

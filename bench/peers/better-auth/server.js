@@ -10,13 +10,12 @@ import { getMigrations } from "better-auth/db/migration";
 import { toNodeHandler } from "better-auth/node";
 import pg from "pg";
 
-const port = Number(process.env.PORT ?? 0);
-
 // Argon2id; what all who use it here have.
 const parameters = { algorithm: 2, memoryCost: 19456, timeCost: 2, parallelism: 1 };
 
 const options = {
-  baseURL: `http://127.0.0.1:${port}`,
+  // Whoever shows a cookie has to come from this origin.
+  baseURL: "http://bench.example",
   // Nothing that is signed with it outlives the benchmark.
   secret: "a secret of the benchmark, 5b1f0c2e9d7a4836",
   database: new pg.Pool({ connectionString: process.env.DATABASE_URL }),
@@ -45,5 +44,5 @@ if (process.argv[2] === "migrate") {
   // A benchmark of fewer processes than it says would be a wrong one.
   cluster.on("exit", () => process.exit(1));
 } else {
-  createServer(toNodeHandler(betterAuth(options))).listen(port, "127.0.0.1");
+  createServer(toNodeHandler(betterAuth(options))).listen(Number(process.env.PORT), "127.0.0.1");
 }

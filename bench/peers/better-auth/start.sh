@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Better Auth: start.sh install | migrate | serve   (PORT, DATABASE_URL)
+# Better Auth: start.sh version | install | migrate | serve   (PORT, DATABASE_URL)
 set -euo pipefail
 peer=better-auth
 . "$(dirname "$0")/../common.sh"
 export NODE_ENV=production
 
 case $1 in
+version)
+    version() { sed -n "s|.*\"$1\": \"\(.*\)\".*|\1|p" "$here/package.json"; }
+    echo "Better Auth $(version better-auth), @node-rs/argon2 $(version @node-rs/argon2), Node.js $(node --version)"
+    ;;
 install)
     # Node finds libraries from where a program is, so it is installed beside them.
     if ! is_installed "$here/package-lock.json"; then
