@@ -157,6 +157,7 @@ impl Connection {
         let mut stopping = false;
         loop {
             tokio::select! {
+                biased;
                 result = connection.as_mut() => {
                     if let Err(error) = result {
                         tracing::debug!(error = &*error, "a connection broke off");

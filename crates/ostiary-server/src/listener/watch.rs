@@ -6,10 +6,11 @@
 //! own time-outs hold.
 
 use std::{
+    future::poll_fn,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use hyper::Version;
@@ -25,7 +26,7 @@ use super::ConnectionLimits;
 pub(super) struct Watch {
     limits: ConnectionLimits,
     state: Mutex<State>,
-    changed: Notify,
+    told_to_close: Notify,
 }
 
 struct State {
@@ -54,7 +55,7 @@ impl Watch {
             is_http2: false,
             must_close: false,
         };
-        Self { limits, state: Mutex::new(state), changed: Notify::new() }
+        Self { limits, state: Mutex::new(state), told_to_close: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -70,7 +71,6 @@ impl Watch {
         state.head_since = None;
         state.is_http2 = version == Version::HTTP_2;
         drop(state);
-        self.changed.notify_one();
         InFlight(Arc::clone(self))
     }
 
@@ -95,15 +95,13 @@ impl Watch {
     /// Lets the connection make room for others.
     pub(super) fn close(&self) {
         self.state().must_close = true;
-        self.changed.notify_one();
+        self.told_to_close.notify_one();
     }
 
     fn received(&self, now: Instant) {
         let mut state = self.state();
         if state.in_flight == 0 && state.head_since.is_none() && !state.is_http2 {
             state.head_since = Some(now);
-            drop(state);
-            self.changed.notify_one();
         }
     }
 
@@ -121,19 +119,29 @@ impl Watch {
     }
 
     /// Resolves once the connection has waited too long, or is to make room.
+    ///
+    /// It is to be polled after the connection, each time: what that has done moves the deadline. Where it moves to
+    /// a later time, as with each request, the timer is left alone until it has run down: setting one costs more
+    /// than all else here.
     pub(super) async fn overdue(&self) {
-        loop {
-            match self.deadline() {
-                Some(deadline) => {
-                    if tokio::time::timeout_at(deadline, self.changed.notified()).await.is_err()
-                        && self.deadline().is_some_and(|deadline| deadline <= Instant::now())
-                    {
-                        return;
-                    }
+        let mut told_to_close = pin!(self.told_to_close.notified());
+        let mut timer = pin!(tokio::time::sleep(self.limits.header_timeout));
+        poll_fn(|cx| {
+            // What it says is in the deadline.
+            let _is_told = told_to_close.as_mut().poll(cx);
+            loop {
+                if let Some(deadline) = self.deadline().filter(|deadline| *deadline < timer.deadline()) {
+                    timer.as_mut().reset(deadline);
                 }
-                None => self.changed.notified().await,
+                ready!(timer.as_mut().poll(cx));
+                let now = Instant::now();
+                match self.deadline() {
+                    Some(deadline) if deadline <= now => return Poll::Ready(()),
+                    later => timer.as_mut().reset(later.unwrap_or(now + self.limits.idle_timeout)),
+                }
             }
-        }
+        })
+        .await;
     }
 }
 
@@ -146,8 +154,6 @@ impl Drop for InFlight {
         state.in_flight -= 1;
         state.active_at = Instant::now();
         state.head_since = None;
-        drop(state);
-        self.0.changed.notify_one();
     }
 }
 
