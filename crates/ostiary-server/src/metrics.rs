@@ -27,7 +27,7 @@ use crate::{
 mod process;
 mod requests;
 
-pub use requests::{RequestMetrics, record};
+pub use requests::{InFlight, RequestMetrics};
 
 /// The one path that is served.
 const PATH: &str = "/metrics";

@@ -1,20 +1,16 @@
 //! Requests: how many, of what, how they ended, and how long they took.
 
-use std::time::Instant;
+use std::{mem, time::Instant};
 
 use axum::{
-    extract::{MatchedPath, Request, State},
-    http::Method,
-    middleware::Next,
-    response::Response,
+    extract::{MatchedPath, Request},
+    http::{Method, StatusCode},
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-
-use crate::app::App;
 
 /// Seconds. From a refresh on an idle server to a login that waited for its turn and gave up.
 const DURATIONS: [f64; 14] =
@@ -51,6 +47,18 @@ impl Default for RequestMetrics {
 }
 
 impl RequestMetrics {
+    /// Counts a request from now on, until what is returned is told of its answer.
+    pub fn begin(&self, request: &Request) -> InFlight<'_> {
+        self.in_flight.inc();
+        InFlight {
+            metrics: self,
+            start: Instant::now(),
+            method: name(request.method()),
+            route: request.extensions().get().map_or(UNMATCHED, MatchedPath::as_str).to_owned(),
+            is_answered: false,
+        }
+    }
+
     /// Adds the figures to `registry`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register_with_unit(
@@ -72,19 +80,6 @@ impl RequestMetrics {
     }
 }
 
-/// Counts a request, as the outermost of what is done around it.
-pub async fn record(State(app): State<App>, request: Request, next: Next) -> Response {
-    let start = Instant::now();
-    let method = name(request.method());
-    let route = request.extensions().get().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
-    let in_flight = InFlight::begin(&app.metrics);
-    let response = next.run(request).await;
-    in_flight.answered();
-    let labels = Labels { method, route, status: response.status().as_u16() };
-    app.metrics.durations.get_or_create(&labels).observe(start.elapsed().as_secs_f64());
-    response
-}
-
 /// The methods that HTTP defines for what is served; a client may make up others.
 fn name(method: &Method) -> &'static str {
     match *method {
@@ -100,19 +95,22 @@ fn name(method: &Method) -> &'static str {
 }
 
 /// A request that is in flight. If it goes before it was answered, its client went away.
-struct InFlight<'a> {
+#[derive(Debug)]
+pub struct InFlight<'a> {
     metrics: &'a RequestMetrics,
+    start: Instant,
+    method: &'static str,
+    route: String,
     is_answered: bool,
 }
 
-impl<'a> InFlight<'a> {
-    fn begin(metrics: &'a RequestMetrics) -> Self {
-        metrics.in_flight.inc();
-        Self { metrics, is_answered: false }
-    }
-
-    fn answered(mut self) {
+impl InFlight<'_> {
+    /// Counts the request as answered now, with this status.
+    pub fn answered(mut self, status: StatusCode) {
         self.is_answered = true;
+        let route = mem::take(&mut self.route);
+        let labels = Labels { method: self.method, route, status: status.as_u16() };
+        self.metrics.durations.get_or_create(&labels).observe(self.start.elapsed().as_secs_f64());
     }
 }
 
