@@ -160,15 +160,19 @@ pub(super) async fn missing_rights(client: &impl GenericClient, own: bool) -> Re
         tables.iter().flat_map(|(table, rights)| rights.split(' ').map(move |right| (*table, right)));
     let (tables, rights): (Vec<&str>, Vec<&str>) = wanted.unzip();
     let schemas: &[&str] = if own { &["auth", "accounts"] } else { &["auth"] };
+    // Materialized, or all three thousand functions of PostgreSQL may be asked about.
     let sql = "
+        with ours as materialized (
+            select function.oid from pg_catalog.pg_proc as function
+            join pg_catalog.pg_namespace as namespace on namespace.oid = function.pronamespace
+            where namespace.nspname = any($3::text[])
+        )
         select pg_catalog.format('%s on %s', privilege, name)
         from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) as wanted (name, privilege)
         where not pg_catalog.has_table_privilege(name, privilege)
         union
-        select pg_catalog.format('execute on %s', function.oid::pg_catalog.regprocedure)
-        from pg_catalog.pg_proc as function
-        join pg_catalog.pg_namespace as namespace on namespace.oid = function.pronamespace
-        where namespace.nspname = any($3::text[]) and not pg_catalog.has_function_privilege(function.oid, 'execute')
+        select pg_catalog.format('execute on %s', oid::pg_catalog.regprocedure)
+        from ours where not pg_catalog.has_function_privilege(oid, 'execute')
         order by 1";
     let parameters: [(&(dyn ToSql + Sync), Type); 3] =
         [(&tables, Type::TEXT_ARRAY), (&rights, Type::TEXT_ARRAY), (&schemas, Type::TEXT_ARRAY)];
