@@ -19,6 +19,9 @@ use super::{
 };
 use crate::password::{Workspace, bcrypt};
 
+/// How long a thread that has nothing to do keeps the memory of its last hash for the next one.
+const KEEPS_MEMORY: Duration = Duration::from_secs(5);
+
 /// Its threads run in the time that nobody else wants (`SCHED_IDLE`), so that whatever wakes up finds a processor at
 /// once. Beside threads that always want one they would get a three hundredth of it; therefore each has a
 /// stand-in, of a low priority but not the lowest, for the times when it is held up.
@@ -110,10 +113,7 @@ impl Lane {
         run_in_spare_time();
         let mut workspace = Workspace::default();
         loop {
-            let mut queue = self.queue();
-            while queue.is_empty() && !queue.is_closed() {
-                queue = wait(&self.arrived, queue);
-            }
+            let mut queue = self.await_jobs(&mut workspace);
             if queue.is_closed() {
                 return;
             }
@@ -125,6 +125,21 @@ impl Lane {
             self.compute(&jobs, &mut workspace);
             self.queue().finished(thread, cost, start.elapsed());
         }
+    }
+
+    /// Waits until there are jobs, or the lane closes. If that takes long, the memory is given back meanwhile.
+    fn await_jobs(&self, workspace: &mut Workspace) -> MutexGuard<'_, Queue> {
+        let has_nothing = |queue: &mut Queue| queue.is_empty() && !queue.is_closed();
+        let (queue, waited) = self
+            .arrived
+            .wait_timeout_while(self.queue(), KEEPS_MEMORY, has_nothing)
+            .unwrap_or_else(PoisonError::into_inner);
+        if !waited.timed_out() {
+            return queue;
+        }
+        drop(queue);
+        *workspace = Workspace::default();
+        self.arrived.wait_while(self.queue(), has_nothing).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does the work of a thread while that is held up.

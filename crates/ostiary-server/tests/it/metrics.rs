@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::support::{On, Process, Server, command, http_client};
+use crate::support::{On, Process, Server, command, http_client, registration};
 
 const PAGE: &str = include_str!("../../../../docs/metrics.md");
 
@@ -288,6 +288,29 @@ async fn the_figures_of_the_process_are_those_of_the_process() {
     let (code, log) = process.end_by(Signal::TERM);
     assert_eq!(code, Some(0), "{log}");
     assert!(TcpStream::connect(address).is_err(), "it ends with the server");
+}
+
+#[tokio::test]
+async fn the_memory_of_a_hash_is_given_back_when_nobody_logs_in_any_more() {
+    const SEVERAL: u32 = 12;
+    let directory = TempDir::new().unwrap();
+    let (process, address) = start_process(&directory, &[]);
+    let body = registration("anna");
+    let answer = http_client().post(process.url("/api/v1/auth/register")).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let resident = async || Figures::at(address).await.value("process_resident_memory_bytes") / 1_048_576.0;
+    let with_it = resident().await;
+    let mut without_it = with_it;
+    for _ in 0..SEVERAL {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        without_it = resident().await;
+        // A hash takes 19 MiB.
+        if without_it < with_it - 15.0 {
+            process.kill();
+            return;
+        }
+    }
+    panic!("{without_it} MiB after {SEVERAL} seconds, {with_it} MiB before");
 }
 
 fn figures_now() -> f64 {
