@@ -44,8 +44,8 @@ simd=
 if [ -z "$only" ] || [[ ,$only, == *,simd,* ]]; then
     # In a directory of its own: with another feature, much of the server is another.
     target=${CARGO_TARGET_DIR:-target}/simd
-    CARGO_TARGET_DIR=$target cargo build --release --quiet --features argon2-simd
-    simd=$target/release/ostiary
+    CARGO_TARGET_DIR=$target cargo build --profile dist --quiet --features argon2-simd
+    simd=$target/dist/ostiary
 fi
 appendix=
 if [ -n "$peers" ]; then

@@ -64,6 +64,12 @@ impl Client {
         Self { address, connections: Connections::Http2 { slots, next: AtomicUsize::new(0) } }
     }
 
+    /// Where the server listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Posts JSON, with the header `Ostiary-Device` if there is a value for it.
     pub async fn post(&self, path: &str, body: &Value, device: Option<&str>) -> Answer {
         let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/json");

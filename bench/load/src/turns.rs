@@ -3,6 +3,8 @@
 
 use std::{pin::Pin, time::Duration};
 
+use serde::Serialize;
+
 /// What is measured in a turn: it works for a duration, and gives how much it did in a second.
 pub type Rate<'a> = Box<dyn FnMut(Duration) -> Pin<Box<dyn Future<Output = anyhow::Result<f64>> + 'a>> + 'a>;
 
@@ -55,7 +57,7 @@ impl Turns {
 }
 
 /// What one kind of turn gave, each time that it was taken.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Measured(pub Vec<f64>);
 
 impl Measured {
@@ -75,9 +77,19 @@ impl Measured {
     /// How far the largest is from the smallest, as a share of the median.
     #[must_use]
     pub fn spread(&self) -> f64 {
-        let least = self.0.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        (most - least) / self.median()
+        (self.most() - self.least()) / self.median()
+    }
+
+    /// The smallest; infinite if there are none.
+    #[must_use]
+    pub fn least(&self) -> f64 {
+        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The largest; infinite, and below zero, if there are none.
+    #[must_use]
+    pub fn most(&self) -> f64 {
+        self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
     }
 
     /// The same values in another unit, `factor` of which are one of this.

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::{HeaderName, Method, Request, header};
 use serde_json::Value;
 
-use crate::client::{Answer, Client};
+use crate::{
+    client::{Answer, Client},
+    wire,
+};
 
 /// What one service answers to, in the order in which its clients come to it.
 #[derive(Debug)]
@@ -73,6 +76,18 @@ impl Call {
     /// With an access token (RFC 6750).
     pub(super) fn bearer(self, token: &str) -> Self {
         self.with(header::AUTHORIZATION, format!("Bearer {token}"))
+    }
+
+    /// The request as it goes down a connection of HTTP/1.1.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        let headers = self
+            .headers
+            .iter()
+            .fold(String::new(), |all, (name, value)| all + name.as_str() + ": " + value + "\r\n");
+        match self.method {
+            Method::POST => wire::post(&self.path, &headers, &self.body),
+            _ => wire::get(&self.path, &headers),
+        }
     }
 
     pub(super) async fn send(self, client: &Client) -> Answer {

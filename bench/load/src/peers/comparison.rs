@@ -10,7 +10,10 @@ use super::{
     AHEAD, Peer, PeerFigure, ostiary,
     service::{CONNECTIONS, Make, Service, Work, guarded, run},
 };
-use crate::samples::{Sample, Samples};
+use crate::{
+    samples::{Sample, Samples},
+    turns::Measured,
+};
 
 /// How often and how long each is measured.
 pub(super) struct Plan {
@@ -85,16 +88,16 @@ async fn measure(peer: &Peer, makes: [Make<'_>; 2], plan: &Plan) -> anyhow::Resu
     for make in &makes {
         make.migrate().with_context(|| format!("{} cannot make its database", make.name))?;
     }
-    let mut starts = [Vec::new(), Vec::new()];
+    let mut starts = Both::default();
     for _ in 1..plan.starts {
         for (make, starts) in makes.iter().zip(&mut starts) {
-            starts.push(milliseconds(make.serve().await?.1));
+            starts.0.push(milliseconds(make.serve().await?.1));
         }
     }
     let (our_service, our_start) = ours.serve().await?;
     let (their_service, their_start) = theirs.serve().await?;
-    starts[0].push(milliseconds(our_start));
-    starts[1].push(milliseconds(their_start));
+    starts[0].0.push(milliseconds(our_start));
+    starts[1].0.push(milliseconds(their_start));
     let services = [
         our_service.fill().await.context("Ostiary")?,
         their_service.fill().await.with_context(|| peer.name)?,
@@ -116,23 +119,23 @@ async fn measure(peer: &Peer, makes: [Make<'_>; 2], plan: &Plan) -> anyhow::Resu
         figures.push(figure(&format!("{name}, {CONNECTIONS} connections"), "/s", rates, Some(goal)));
         figures.push(figure(&format!("{name} p50"), "ms", middles, None));
         figures.push(figure(&format!("{name} p99"), "ms", slowest, None));
-        if refused.iter().flatten().any(|share| *share > 0.0) {
+        if refused.iter().any(|share| share.most() > 0.0) {
             figures.push(figure(&format!("{name}, refused as busy"), "%", refused, None));
         }
         for (memory, most) in memory.iter_mut().zip(most) {
-            *memory = most.into_iter().fold(*memory, f64::max);
+            *memory = memory.max(most.most());
         }
         for service in &services {
             service.check().await.with_context(|| format!("after {work:?}"))?;
         }
     }
-    figures.push(figure("memory under load", "MiB", memory.map(|most| vec![most]), None));
+    figures.push(figure("memory under load", "MiB", memory.map(|most| Measured(vec![most])), None));
     figures.push(figure("start to first 200", "ms", starts, None));
     Ok(figures)
 }
 
 /// What Ostiary gave in each of its turns, and what the peer gave.
-type Both = [Vec<f64>; 2];
+type Both = [Measured; 2];
 
 /// The status of an answer of a service that has no time for the request.
 const BUSY: u16 = 503;
@@ -168,11 +171,11 @@ async fn in_turns(
                 samples.by_status()
             );
             let good = samples.only(is_good);
-            turns.rates[side].push(rate(&samples));
-            turns.refused[side].push(100.0 - samples.share(is_good) * 100.0);
-            turns.middles[side].push(milliseconds(good.percentile(0.5)));
-            turns.slowest[side].push(milliseconds(good.percentile(0.99)));
-            turns.most[side].push(most);
+            turns.rates[side].0.push(rate(&samples));
+            turns.refused[side].0.push(100.0 - samples.share(is_good) * 100.0);
+            turns.middles[side].0.push(milliseconds(good.percentile(0.5)));
+            turns.slowest[side].0.push(milliseconds(good.percentile(0.99)));
+            turns.most[side].0.push(most);
         }
     }
     Ok(turns)

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::{figure::digits, turns::Measured};
+
 /// Ostiary beside one peer.
 #[derive(Debug, Clone, Serialize)]
 pub struct PeerReport {
@@ -29,9 +31,9 @@ pub struct PeerFigure {
     /// What it is counted in: `/s`, `ms`, `MiB`.
     pub unit: &'static str,
     /// What Ostiary gave, turn by turn.
-    pub ours: Vec<f64>,
+    pub ours: Measured,
     /// What the peer gave, turn by turn.
-    pub theirs: Vec<f64>,
+    pub theirs: Measured,
     /// The least that the ratio is to be, where it is to be anything.
     pub goal: Option<f64>,
 }
@@ -40,7 +42,7 @@ impl PeerFigure {
     /// The median of Ostiary's turns to that of the peer's.
     #[must_use]
     pub fn ratio(&self) -> f64 {
-        median(&self.ours) / median(&self.theirs)
+        self.ours.median() / self.theirs.median()
     }
 
     /// Whether the goal is met, if there is one.
@@ -75,27 +77,9 @@ impl fmt::Display for PeerReport {
     }
 }
 
-/// The median, and the least and most: `61.2 (60.8 to 61.9)`.
-fn spread(turns: &[f64]) -> String {
-    let least = turns.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = turns.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    format!("{} ({} to {})", digits(median(turns)), digits(least), digits(most))
-}
-
-/// The middle value, the upper one of two; not a number if there are none.
-fn median(turns: &[f64]) -> f64 {
-    let mut turns = turns.to_vec();
-    turns.sort_by(f64::total_cmp);
-    turns.get(turns.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// A number with three significant digits or more, and no more places than it needs.
-fn digits(value: f64) -> String {
-    match value.abs() {
-        large if large >= 100.0 => format!("{value:.0}"),
-        large if large >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
+/// The median, and the least and most: `61.20 (60.80 to 61.90)`.
+fn spread(turns: &Measured) -> String {
+    format!("{} ({} to {})", digits(turns.median()), digits(turns.least()), digits(turns.most()))
 }
 
 #[cfg(test)]
@@ -106,8 +90,8 @@ mod tests {
         PeerFigure {
             name: "refreshes".to_owned(),
             unit: "/s",
-            ours: vec![8000.0, 8100.0, 7000.0],
-            theirs: vec![1000.4, 990.0, 1010.0],
+            ours: Measured(vec![8000.0, 8100.0, 7000.0]),
+            theirs: Measured(vec![1000.4, 990.0, 1010.0]),
             goal: Some(goal),
         }
     }
@@ -131,7 +115,7 @@ mod tests {
         };
         let page = report.to_string();
         assert!(page.starts_with("### A\n\nA 1. Both on SQLite, bcrypt. It rotates.\n\n| |"), "{page}");
-        let row = "| refreshes, /s | 8000 (7000 to 8100) | 1000 (990 to 1010) | 8.00 | ≥ 8: NOT MET |\n";
+        let row = "| refreshes, /s | 8000 (7000 to 8100) | 1000 (990.0 to 1010) | 7.997 | ≥ 8: NOT MET |\n";
         assert!(page.ends_with(row), "{page}");
         let failed = PeerReport { failure: Some("no npm".to_owned()), ..report };
         assert!(failed.to_string().ends_with("Not measured:\n\n```text\nno npm\n```\n"));

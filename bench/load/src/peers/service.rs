@@ -17,9 +17,10 @@ use super::{
     process::Process,
 };
 use crate::{
-    client::{Answer, Client},
+    client::{Answer, Client, NO_ANSWER},
     load,
     samples::Samples,
+    wire::Wire,
 };
 
 /// Clients who ask, each as soon as the last request is answered, each with a session of its own.
@@ -168,13 +169,20 @@ impl Service {
         duration: Duration,
     ) -> anyhow::Result<(Samples, f64)> {
         let service = Arc::clone(self);
+        // New ones each time: while others have their turn, some services close what is idle.
+        let mut wires = Vec::new();
+        for _ in 0..CONNECTIONS {
+            wires.push(Mutex::new(Wire::open(self.client.address()).await?));
+        }
+        let wires = Arc::new(wires);
         let working = load::closed(CONNECTIONS, duration, move |client, number| {
-            let service = Arc::clone(&service);
+            let (service, wires) = (Arc::clone(&service), Arc::clone(&wires));
             async move {
+                let wire = &mut *wires[client].lock().await;
                 match work {
                     Work::LogIn => service.log_in(number * CONNECTIONS + client).await,
-                    Work::Refresh => service.refresh(client).await,
-                    Work::Me => service.me(client).await,
+                    Work::Refresh => service.refresh(client, wire).await,
+                    Work::Me => service.me(client, wire).await,
                 }
             }
         });
@@ -194,19 +202,19 @@ impl Service {
     }
 
     /// Who rotates gives the next session; who does not may give the same again, or none.
-    async fn refresh(&self, client: usize) -> u16 {
+    async fn refresh(&self, client: usize, wire: &mut Wire) -> u16 {
         let mut session = self.sessions[client].lock().await;
         let refresh = self.api.refresh.expect("only what a service has is measured");
-        let answer = refresh(&session).send(&self.client).await;
-        if let Some(next) = (self.api.session)(&answer) {
+        let status = wire.exchange(&refresh(&session).into_bytes()).await.unwrap_or(NO_ANSWER);
+        if let Some(next) = wire.read_answer().ok().and_then(|answer| (self.api.session)(&answer)) {
             *session = next;
         }
-        answer.status
+        status
     }
 
-    async fn me(&self, client: usize) -> u16 {
+    async fn me(&self, client: usize, wire: &mut Wire) -> u16 {
         let call = (self.api.me)(&*self.sessions[client].lock().await);
-        call.send(&self.client).await.status
+        wire.exchange(&call.into_bytes()).await.unwrap_or(NO_ANSWER)
     }
 }
 

@@ -25,7 +25,8 @@ const CLIENTS: usize = 16;
 const STARTS: usize = 11;
 /// How long a server is left alone before its memory counts as that at rest.
 const REST: Duration = Duration::from_secs(2);
-/// How long it is left alone after the load: what it can give back, it has given back by then.
+/// How long it is left alone before its memory counts as that after the load: hashing threads keep theirs for five
+/// seconds.
 const AFTER: Duration = Duration::from_secs(10);
 
 pub(super) async fn footprint(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
@@ -74,8 +75,8 @@ async fn memory(bench: &Bench, store: Store, filled: &Filled) -> anyhow::Result<
     Ok(vec![
         figure("at rest", at_rest, Some(Goal::AtMost(20.0))),
         figure("at most, under load", most, None),
-        figure(&format!("after {requests} requests"), after, Some(Goal::AtMost(60.0))),
-        figure("10 s later", quiet, None),
+        figure("as the load ends", after, None),
+        figure(&format!("after {requests} requests"), quiet, Some(Goal::AtMost(60.0))),
     ])
 }
 
