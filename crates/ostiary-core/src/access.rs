@@ -9,7 +9,7 @@ use crate::{
     clock::earlier,
     id::{SessionId, UserId},
     jwt::AccessTokenClaims,
-    store::{LiveAt, LiveSession, RevokedSession, StoreError},
+    store::{Account, LiveAt, LiveSession, RevokedSession, StoreError},
 };
 
 /// A revocation can become visible this much after its time: no statement takes longer.
@@ -44,6 +44,15 @@ pub struct Revocations {
     pub next: Option<Timestamp>,
 }
 
+/// An access token whose signature and times are good.
+struct ShownToken {
+    claims: AccessTokenClaims,
+    user_id: UserId,
+    session_id: SessionId,
+    /// When it was shown: its session is to be alive then.
+    at: LiveAt,
+}
+
 impl Ostiary {
     /// The user whose access token this is.
     ///
@@ -62,19 +71,38 @@ impl Ostiary {
         Ok(self.read_token(token).await?.map(|(claims, _)| claims))
     }
 
+    /// The account of the user whose access token this is. `None` if the directory of accounts has none of them.
+    ///
+    /// # Errors
+    /// If the token is not good, or its session is over, or the store cannot serve it.
+    pub async fn own_account(&self, token: &str) -> Result<Option<Account>, AccessError> {
+        let shown = self.verify(token).ok_or(AccessError::BadToken)?;
+        let found = self.store.find_session_account(shown.session_id, shown.at).await?;
+        let (_, account) =
+            found.filter(|(session, _)| session.user_id == shown.user_id).ok_or(AccessError::BadToken)?;
+        Ok(account)
+    }
+
     async fn read_token(&self, token: &str) -> Result<Option<(AccessTokenClaims, LiveSession)>, StoreError> {
+        let Some(shown) = self.verify(token) else { return Ok(None) };
+        let session = self.store.find_session(shown.session_id, shown.at).await?;
+        Ok(session.filter(|session| session.user_id == shown.user_id).map(|session| (shown.claims, session)))
+    }
+
+    /// What a token says, if it was issued here and is good now, as far as it can tell by itself.
+    fn verify(&self, token: &str) -> Option<ShownToken> {
         let now = self.clock.now();
-        let claims = match AccessTokenClaims::verify(token, &self.keys, &self.policy.token_parties, now) {
-            Ok(claims) => claims,
+        match AccessTokenClaims::verify(token, &self.keys, &self.policy.token_parties, now) {
+            Ok(claims) => {
+                // A token of the replaced service has no session, and could not be revoked.
+                let (user_id, session_id) = claims.bearer()?;
+                Some(ShownToken { claims, user_id, session_id, at: self.live_at(now) })
+            }
             Err(reason) => {
                 tracing::debug!(%reason, "an access token was refused");
-                return Ok(None);
+                None
             }
-        };
-        // A token of the replaced service has no session, and could not be revoked.
-        let Some((user_id, session_id)) = claims.bearer() else { return Ok(None) };
-        let session = self.store.find_session(session_id, self.live_at(now)).await?;
-        Ok(session.filter(|session| session.user_id == user_id).map(|session| (claims, session)))
+        }
     }
 
     /// What it takes for a session to be alive at `now`.

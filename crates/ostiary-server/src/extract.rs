@@ -123,6 +123,24 @@ impl FromRequestParts<App> for RequestClient {
     }
 }
 
+/// The access token in `Authorization: Bearer`, whatever it is worth.
+pub struct BearerToken(pub String);
+
+impl<S: Sync> FromRequestParts<S> for BearerToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        bearer_token(&parts.headers).map(|token| Self(token.to_owned()))
+    }
+}
+
+fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
+    match authorization(headers) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token),
+        _ => Err(Problem::NotAuthenticated),
+    }
+}
+
 /// The user whose request it is, by the access token in `Authorization: Bearer`.
 #[derive(Debug)]
 pub struct Authenticated(pub Caller);
@@ -131,12 +149,7 @@ impl FromRequestParts<App> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        match authorization(&parts.headers) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                Ok(Self(app.ostiary.authenticate(token).await?))
-            }
-            _ => Err(Problem::NotAuthenticated),
-        }
+        Ok(Self(app.ostiary.authenticate(bearer_token(&parts.headers)?).await?))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! [`sqlite`] is embedded and needs nothing; [`postgres`] is a server that several nodes share.
 
+mod gathered;
 mod metrics;
 pub mod postgres;
 pub mod sqlite;

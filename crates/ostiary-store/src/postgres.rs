@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use ostiary_core::{
     clock::CorrectedClock,
-    store::{Store, StoreError},
+    store::{Account, Store, StoreError},
 };
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
@@ -44,9 +44,13 @@ pub use settings::{
 };
 pub use tls::TlsError;
 
-use database::{Database, Parameter};
+use crate::gathered::Gathered;
+
+use accounts::by_session;
+use database::{Database, Parameter, RowsById};
 use directory::Directory;
 use open_error::GRANT;
+use sessions::OpenSession;
 use survey::Server;
 use tls::{Connected, Connector};
 
@@ -63,6 +67,8 @@ pub struct PostgresStore {
     directory: Directory,
     clock: Arc<CorrectedClock>,
     applied: Vec<String>,
+    open_sessions: Gathered<RowsById<OpenSession>>,
+    session_accounts: Gathered<RowsById<(OpenSession, Account)>>,
 }
 
 impl PostgresStore {
@@ -86,7 +92,26 @@ impl PostgresStore {
         let database = Arc::new(Database::new(settings, &connector, prepared, readers).await?);
         let clock = Arc::new(CorrectedClock::default());
         time::follow(&database, &clock).await.map_err(|error| OpenError::Failed(error.with_causes()))?;
-        Ok(Self { database, directory: schema.directory, clock, applied: schema.applied })
+        let open_sessions = Gathered::new(RowsById {
+            database: database.clone(),
+            verb: "find_session",
+            sql: sessions::FIND_ON_OWN_DIRECTORY,
+            read: |rows| OpenSession::of(rows[0]),
+        });
+        let session_accounts = Gathered::new(RowsById {
+            database: database.clone(),
+            verb: "find_session_account",
+            sql: by_session::FIND,
+            read: by_session::read,
+        });
+        Ok(Self {
+            database,
+            directory: schema.directory,
+            clock,
+            applied: schema.applied,
+            open_sessions,
+            session_accounts,
+        })
     }
 
     /// The database's clock, as this node knows it.

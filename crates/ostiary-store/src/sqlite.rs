@@ -3,10 +3,13 @@
 //! One thread writes, in groups with one `fsync` each (`writer`); several connections read. Nothing
 //! is acknowledged before it is on the disk (`synchronous=FULL`).
 
-use std::path::Path;
+use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use ostiary_core::store::{Store, StoreError};
+use ostiary_core::{
+    id::SessionId,
+    store::{Account, LiveAt, LiveSession, Store, StoreError},
+};
 use prometheus_client::registry::Registry;
 
 mod accounts;
@@ -23,18 +26,31 @@ mod services;
 mod sessions;
 mod writer;
 
+use crate::gathered::Gathered;
+
 pub use connection::OpenError;
 
+use accounts::account;
 use metrics::SqliteMetrics;
-use readers::Readers;
+use readers::{Readers, RowsByKey};
 use writer::Writer;
 
 /// A store in an SQLite database.
-#[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
-    readers: Readers,
+    readers: Arc<Readers>,
+    live_sessions: Gathered<RowsByKey<SessionAt, LiveSession>>,
+    session_accounts: Gathered<RowsByKey<SessionAt, (LiveSession, Option<Account>)>>,
     metrics: SqliteMetrics,
+}
+
+/// A session, and the time at which it is to be alive.
+type SessionAt = (SessionId, LiveAt);
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("writer", &self.writer).finish_non_exhaustive()
+    }
 }
 
 /// What a database amounts to, for an operator.
@@ -70,10 +86,23 @@ impl SqliteStore {
         // A read-only or full disk shows now, not at the first login.
         connection::write_header(&writer).map_err(|error| OpenError::new(path, &error))?;
         let metrics = SqliteMetrics::new();
+        let readers = Arc::new(Readers::open(path, metrics.statements.clone())?);
+        let live_sessions = Gathered::new(RowsByKey::<SessionAt, _> {
+            readers: readers.clone(),
+            verb: "find_session",
+            find: |connection, (session_id, at)| sessions::find_live(connection, *session_id, *at),
+        });
+        let session_accounts = Gathered::new(RowsByKey::<SessionAt, _> {
+            readers: readers.clone(),
+            verb: "find_session_account",
+            find: |connection, (session_id, at)| account::find_by_session(connection, *session_id, *at),
+        });
         Ok(Self {
             writer: Writer::start(writer, path, metrics.clone())
                 .map_err(|error| OpenError::new(path, &error))?,
-            readers: Readers::open(path, metrics.statements.clone())?,
+            readers,
+            live_sessions,
+            session_accounts,
             metrics,
         })
     }

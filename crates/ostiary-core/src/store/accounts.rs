@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{NewSession, SessionEvent, StoreError};
+use super::{LiveAt, LiveSession, NewSession, SessionEvent, StoreError};
 use crate::{
     audit::AuditEvent,
     contact::{Contact, ContactKind},
-    id::UserId,
+    id::{SessionId, UserId},
     password::PasswordHash,
 };
 
@@ -46,6 +46,17 @@ pub trait Accounts: Send + Sync {
     /// # Errors
     /// If the store fails, or its directory has no way to do it.
     async fn find_account(&self, user_id: UserId) -> Result<Option<Account>, StoreError>;
+
+    /// A session, if it is alive and its user active, with its user's account: both as of one moment. A directory
+    /// that Ostiary did not make may have no account of an active user.
+    ///
+    /// # Errors
+    /// If the store fails, or its directory has no way to do it.
+    async fn find_session_account(
+        &self,
+        session_id: SessionId,
+        at: LiveAt,
+    ) -> Result<Option<(LiveSession, Option<Account>)>, StoreError>;
 
     /// Puts `new` in the place of a user's profile if that is still `seen`.
     ///

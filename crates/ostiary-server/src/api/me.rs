@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::schemas::{ErrorResponse, HTTPValidationError};
 use crate::{
     app::App,
-    extract::{Authenticated, ClosedForm, RequestClient},
+    extract::{Authenticated, BearerToken, ClosedForm, RequestClient},
     problem::Problem,
     validation::{COMPLETE, FieldError, Form, Text},
 };
@@ -94,9 +94,10 @@ impl From<AccountContact> for MyContact {
 )]
 pub(super) async fn read(
     State(app): State<App>,
-    Authenticated(caller): Authenticated,
+    BearerToken(token): BearerToken,
 ) -> Result<Json<Me>, Problem> {
-    Ok(Json(app.ostiary.account(caller.user_id).await?.into()))
+    let account = app.ostiary.own_account(&token).await?.ok_or(Problem::InvalidAccessToken)?;
+    Ok(Json(account.into()))
 }
 
 /// What is to be changed, as a JSON merge patch (RFC 7396).

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use ostiary_core::{
     audit::AuditEvent,
     contact::{Contact, ContactKind},
-    id::UserId,
+    id::{SessionId, UserId},
     password::PasswordHash,
     store::{
-        Account, Accounts, Change, Credentials, NewAccount, NewSession, PasswordChange, PasswordLock,
-        RegisterOutcome, Revocation, SessionEvent, StoreError,
+        Account, Accounts, Change, Credentials, LiveAt, LiveSession, NewAccount, NewSession, PasswordChange,
+        PasswordLock, RegisterOutcome, Revocation, SessionEvent, Sessions, StoreError,
     },
 };
 use serde_json::{Map, Value, json};
@@ -29,6 +29,7 @@ use super::{
 };
 
 mod answer;
+pub(super) mod by_session;
 
 const REPLACE_PROFILE_OF_OWN_DIRECTORY: &str = "
     with changed as materialized (
@@ -129,6 +130,20 @@ impl Accounts for PostgresStore {
             return Ok(None);
         };
         answer::account(user_id, answer).map(Some).map_err(|error| StoreError::Failed(Box::new(error)))
+    }
+
+    async fn find_session_account(
+        &self,
+        session_id: SessionId,
+        at: LiveAt,
+    ) -> Result<Option<(LiveSession, Option<Account>)>, StoreError> {
+        if self.directory.is_foreign() {
+            let Some(session) = self.find_session(session_id, at).await? else { return Ok(None) };
+            let account = self.find_account(session.user_id).await?;
+            return Ok(Some((session, account)));
+        }
+        let found = self.session_accounts.find(session_id.as_uuid()).await?;
+        Ok(found.and_then(|(session, account)| Some((session.live_at(at)?, Some(account)))))
     }
 
     async fn replace_profile(

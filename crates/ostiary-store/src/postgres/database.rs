@@ -4,6 +4,7 @@
 //! the wait. Reads wait for nothing, so many go down one connection without waiting for each other's answers.
 
 use std::{
+    collections::HashMap,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -23,6 +24,7 @@ use tokio_postgres::{
     error::DbError,
     types::{ToSql, Type},
 };
+use uuid::Uuid;
 
 use super::{
     faults::{Fault, is_statement_stale},
@@ -30,7 +32,7 @@ use super::{
     settings::{PoolSize, PostgresSettings},
     tls::{Connected, Connector},
 };
-use crate::metrics::StatementMetrics;
+use crate::{gathered::Look, metrics::StatementMetrics};
 
 /// How long a request waits for a connection of the pool, or for a new one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -180,6 +182,30 @@ impl Database {
             _ => {}
         }
         outcome
+    }
+}
+
+/// A look for many rows by one statement, which takes their ids as its one parameter. The first column of a row is
+/// the id that it belongs to.
+pub(super) struct RowsById<Found> {
+    pub(super) database: Arc<Database>,
+    pub(super) verb: &'static str,
+    pub(super) sql: &'static str,
+    /// Reads the rows of one id; there is one at least.
+    pub(super) read: fn(&[&Row]) -> Found,
+}
+
+impl<Found: Send + 'static> Look for RowsById<Found> {
+    type Key = Uuid;
+    type Found = Found;
+
+    async fn look(&self, ids: Vec<Uuid>) -> Result<Vec<Option<Found>>, StoreError> {
+        let rows = self.database.read(self.verb, self.sql, &[(&ids, Type::UUID_ARRAY)]).await?;
+        let mut by_id: HashMap<Uuid, Vec<&Row>> = HashMap::new();
+        for row in &rows {
+            by_id.entry(row.get(0)).or_default().push(row);
+        }
+        Ok(ids.iter().map(|id| by_id.get(id).map(|rows| (self.read)(rows))).collect())
     }
 }
 

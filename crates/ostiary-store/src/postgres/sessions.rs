@@ -40,9 +40,10 @@ const ROTATE_ON_FOREIGN_DIRECTORY: &str = "
         and auth.is_active_user(session.user_id)
     returning id, user_id, created_at, methods";
 
-const FIND_ON_OWN_DIRECTORY: &str = "
-    select id, user_id, created_at, methods from auth.sessions as session
-    where id = $1 and revoked_at is null and expires_at > $2 and refreshed_at > $3
+/// Many at once.
+pub(super) const FIND_ON_OWN_DIRECTORY: &str = "
+    select id, user_id, created_at, methods, expires_at, refreshed_at from auth.sessions as session
+    where id = any($1) and revoked_at is null
         and exists (select from accounts.users where users.id = session.user_id and users.active)";
 
 const FIND_ON_FOREIGN_DIRECTORY: &str = "
@@ -73,13 +74,20 @@ impl Sessions for PostgresStore {
         session_id: SessionId,
         at: LiveAt,
     ) -> Result<Option<LiveSession>, StoreError> {
-        let sql = if self.directory.is_foreign() { FIND_ON_FOREIGN_DIRECTORY } else { FIND_ON_OWN_DIRECTORY };
+        if !self.directory.is_foreign() {
+            let found = self.open_sessions.find(session_id.as_uuid()).await?;
+            return Ok(found.and_then(|session| session.live_at(at)));
+        }
         let parameters: [Parameter<'_>; 3] = [
             (&session_id.as_uuid(), Type::UUID),
             (&at.now, Type::TIMESTAMPTZ),
             (&at.refreshed_after, Type::TIMESTAMPTZ),
         ];
-        Ok(self.look_up("find_session", sql, &parameters).await?.first().map(live_session))
+        Ok(self
+            .look_up("find_session", FIND_ON_FOREIGN_DIRECTORY, &parameters)
+            .await?
+            .first()
+            .map(live_session))
     }
 
     async fn sessions_of(&self, user_id: UserId, at: LiveAt) -> Result<Vec<SessionRecord>, StoreError> {
@@ -294,6 +302,24 @@ fn live_session(row: &Row) -> LiveSession {
         user_id: UserId::from_uuid(row.get(1)),
         created_at: row.get(2),
         methods: methods(row.get(3)),
+    }
+}
+
+/// A session that was not ended; what else it takes to be alive depends on the time.
+pub(super) struct OpenSession {
+    session: LiveSession,
+    expires_at: Timestamp,
+    refreshed_at: Timestamp,
+}
+
+impl OpenSession {
+    /// `id`, `user_id`, `created_at`, `methods`, `expires_at`, `refreshed_at`.
+    pub(super) fn of(row: &Row) -> Self {
+        Self { session: live_session(row), expires_at: row.get(4), refreshed_at: row.get(5) }
+    }
+
+    pub(super) fn live_at(self, at: LiveAt) -> Option<LiveSession> {
+        (self.expires_at > at.now && self.refreshed_at > at.refreshed_after).then_some(self.session)
     }
 }
 

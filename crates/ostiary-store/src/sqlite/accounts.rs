@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use ostiary_core::{
     audit::AuditEvent,
     contact::Contact,
-    id::UserId,
+    id::{SessionId, UserId},
     password::PasswordHash,
     store::{
-        Account, Accounts, Change, Credentials, NewAccount, NewSession, PasswordChange, PasswordLock,
-        RegisterOutcome, Revocation, SessionEvent, StoreError,
+        Account, Accounts, Change, Credentials, LiveAt, LiveSession, NewAccount, NewSession, PasswordChange,
+        PasswordLock, RegisterOutcome, Revocation, SessionEvent, StoreError,
     },
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -22,7 +22,7 @@ use super::{
     sessions,
 };
 
-mod account;
+pub(super) mod account;
 
 #[async_trait]
 impl Accounts for SqliteStore {
@@ -79,6 +79,14 @@ impl Accounts for SqliteStore {
 
     async fn find_account(&self, user_id: UserId) -> Result<Option<Account>, StoreError> {
         self.readers.read("find_account", |connection| account::find(connection, user_id))
+    }
+
+    async fn find_session_account(
+        &self,
+        session_id: SessionId,
+        at: LiveAt,
+    ) -> Result<Option<(LiveSession, Option<Account>)>, StoreError> {
+        self.session_accounts.find((session_id, at)).await
     }
 
     async fn replace_profile(

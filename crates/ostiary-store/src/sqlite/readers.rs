@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
@@ -12,8 +12,8 @@ use std::{
 use ostiary_core::store::StoreError;
 use rusqlite::Connection;
 
-use super::connection::{self, OpenError};
-use crate::metrics::StatementMetrics;
+use super::connection::{self, OpenError, Snapshot};
+use crate::{gathered::Look, metrics::StatementMetrics};
 
 /// Enough that async threads seldom meet; each costs a page cache of some hundred kilobytes.
 const CONNECTIONS: usize = 4;
@@ -51,6 +51,25 @@ impl Readers {
             let next = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
             // A query that panicked has left nothing behind: statements are reset when they are dropped.
             self.connections[next].lock().unwrap_or_else(PoisonError::into_inner)
+        })
+    }
+}
+
+/// A look for many rows on one connection, all of them as of one moment.
+pub(super) struct RowsByKey<Key, Found> {
+    pub(super) readers: Arc<Readers>,
+    pub(super) verb: &'static str,
+    pub(super) find: fn(&Connection, &Key) -> rusqlite::Result<Option<Found>>,
+}
+
+impl<Key: Send + 'static, Found: Send + 'static> Look for RowsByKey<Key, Found> {
+    type Key = Key;
+    type Found = Found;
+
+    async fn look(&self, keys: Vec<Key>) -> Result<Vec<Option<Found>>, StoreError> {
+        self.readers.read(self.verb, |connection| {
+            let _snapshot = Snapshot::begin(connection)?;
+            keys.iter().map(|key| (self.find)(connection, key)).collect()
         })
     }
 }

@@ -54,7 +54,7 @@ impl Sessions for SqliteStore {
         session_id: SessionId,
         at: LiveAt,
     ) -> Result<Option<LiveSession>, StoreError> {
-        self.readers.read("find_session", |connection| find_live(connection, session_id, at))
+        self.live_sessions.find((session_id, at)).await
     }
 
     async fn sessions_of(&self, user_id: UserId, at: LiveAt) -> Result<Vec<SessionRecord>, StoreError> {
@@ -216,7 +216,7 @@ fn rotate(connection: &Connection, rotation: &Rotation) -> rusqlite::Result<Opti
 }
 
 /// A session that is alive.
-fn find_live(
+pub(super) fn find_live(
     connection: &Connection,
     session_id: SessionId,
     at: LiveAt,

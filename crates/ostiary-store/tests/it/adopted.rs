@@ -90,6 +90,9 @@ async fn users_of_the_shop_look_after_their_accounts() {
     let kept = store.credentials_of(opened.user_id).await.unwrap().unwrap();
     assert_eq!(kept.password_hash, Some(hash("$2b$second")));
     assert_eq!(store.find_session(opened.session_id, live_at(4)).await.unwrap(), Some(opened.live()));
+    let both = store.find_session_account(opened.session_id, live_at(4)).await.unwrap();
+    assert_eq!(both, Some((opened.live(), Some(account_of(&store, &opened).await))));
+    assert_eq!(store.find_session_account(other.session_id, live_at(4)).await.unwrap(), None);
     assert_eq!(store.find_session(other.session_id, live_at(4)).await.unwrap(), None);
 
     let delete = async || {

@@ -49,12 +49,15 @@ async fn a_user_sees_their_account(#[values(On::Sqlite, On::Postgres, On::PgBoun
     account.groups = vec!["customer".to_owned(), "courier".to_owned()];
     account.contacts.reverse();
     let registered = event(AuditAction::UserRegistered, start());
-    store.register(account.clone(), session(), registered).await.unwrap();
+    let session = session();
+    store.register(account.clone(), session.clone(), registered).await.unwrap();
     test.execute(match on {
         On::Sqlite => "update contacts set verified_at = 1 where kind = 'email'",
         On::Postgres | On::PgBouncer => "update contacts set verified_at = now() where kind = 'email'",
     });
     let found = store.find_account(account.id).await.unwrap().unwrap();
+    let with_session = store.find_session_account(session.id, live_at(1)).await.unwrap();
+    assert_eq!(with_session.unwrap().1.as_ref(), Some(&found));
     let contacts: Vec<_> = found
         .contacts
         .iter()

@@ -1,6 +1,9 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use jiff::SignedDuration;
@@ -190,7 +193,17 @@ async fn a_session_is_found_while_it_is_alive(#[values(On::Sqlite, On::Postgres,
     let store = test.open().await;
     let opened = Opened::registered(&*store, "anna").await;
     let end = 30 * 24 * 3600;
-    let find = async |id, seconds| store.find_session(id, live_at(seconds)).await.unwrap();
+    let find = async |id, seconds| {
+        let session = store.find_session(id, live_at(seconds)).await.unwrap();
+        let with_account = store.find_session_account(id, live_at(seconds)).await.unwrap();
+        let (same, account) = with_account.unzip();
+        assert_eq!(same, session);
+        assert_eq!(
+            account.flatten().map(|account| account.id),
+            session.as_ref().map(|session| session.user_id)
+        );
+        session
+    };
     assert_eq!(find(opened.session_id, 1).await, Some(opened.live()));
     assert_eq!(find(opened.session_id, end - 1).await, Some(opened.live()));
     assert_eq!(find(opened.session_id, end).await, None, "at its end");
@@ -202,6 +215,67 @@ async fn a_session_is_found_while_it_is_alive(#[values(On::Sqlite, On::Postgres,
     let event = event(AuditAction::UserLoggedOut, after(2));
     store.revoke_session(opened.session_id, None, Revocation::LoggedOut, event).await.unwrap();
     assert_eq!(find(opened.session_id, 3).await, None, "revoked");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_look_at_once_each_finds_their_own(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
+    let test = TestStore::new(on);
+    let store = test.open().await;
+    let mut sessions = Vec::new();
+    for name in ["anna", "boris", "clara"] {
+        sessions.push(Some(Opened::registered(&*store, name).await));
+    }
+    sessions.push(None);
+    let look = |opened: &Option<Opened>| {
+        let (store, opened) = (store.clone(), opened.clone());
+        let id = opened.as_ref().map_or_else(|| SessionId::new(start()), |opened| opened.session_id);
+        tokio::spawn(async move {
+            let (session, account) =
+                tokio::join!(store.find_session(id, live_at(1)), store.find_session_account(id, live_at(1)));
+            let account = account.unwrap().map(|(_, account)| account.unwrap().id);
+            assert_eq!(account, opened.as_ref().map(|opened| opened.user_id));
+            assert_eq!(session.unwrap(), opened.map(|opened| opened.live()));
+        })
+    };
+    let looks: Vec<_> = sessions.iter().cycle().take(600).map(look).collect();
+    for look in looks {
+        look.await.unwrap();
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_looks_after_a_session_has_ended_does_not_find_it(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
+    let test = TestStore::new(on);
+    let store = test.open().await;
+    let opened = Opened::registered(&*store, "anna").await;
+    let id = opened.session_id;
+    let ended = Arc::new(AtomicBool::new(false));
+    let looks = (0..8).map(|_| {
+        let (store, ended) = (store.clone(), ended.clone());
+        tokio::spawn(async move {
+            loop {
+                let has_ended = ended.load(Ordering::SeqCst);
+                let found = store.find_session_account(id, live_at(3)).await.unwrap();
+                if has_ended {
+                    return found.is_some();
+                }
+            }
+        })
+    });
+    let looks: Vec<_> = looks.collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let event = event(AuditAction::UserLoggedOut, after(2));
+    store.revoke_session(id, None, Revocation::LoggedOut, event).await.unwrap();
+    ended.store(true, Ordering::SeqCst);
+    for look in looks {
+        assert!(!look.await.unwrap());
+    }
 }
 
 #[rstest]

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use ostiary_core::{
     contact::ContactKind,
-    id::UserId,
-    store::{Account, AccountContact},
+    id::{SessionId, UserId},
+    store::{Account, AccountContact, LiveAt, LiveSession},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, types::FromSqlError};
 use serde_json::{Map, Value};
@@ -12,11 +12,27 @@ use serde_json::{Map, Value};
 use crate::sqlite::{
     columns::{IdColumn, TimeColumn},
     connection::Snapshot,
+    sessions,
 };
 
 /// The account of an active user.
 pub(super) fn find(connection: &Connection, user_id: UserId) -> rusqlite::Result<Option<Account>> {
     let _snapshot = Snapshot::begin(connection)?;
+    read(connection, user_id)
+}
+
+/// A session that is alive, and its user's account.
+pub(in crate::sqlite) fn find_by_session(
+    connection: &Connection,
+    session_id: SessionId,
+    at: LiveAt,
+) -> rusqlite::Result<Option<(LiveSession, Option<Account>)>> {
+    let Some(session) = sessions::find_live(connection, session_id, at)? else { return Ok(None) };
+    let account = read(connection, session.user_id)?;
+    Ok(Some((session, account)))
+}
+
+fn read(connection: &Connection, user_id: UserId) -> rusqlite::Result<Option<Account>> {
     let sql = "select profile, created_at, updated_at from users where id = ?1 and active = 1";
     let from_row = |row: &Row<'_>| {
         Ok(Account {
