@@ -9,21 +9,16 @@ use std::{
     time::Duration,
 };
 
-use ostiary_core::Ostiary;
+use ostiary_core::{Ostiary, store::Store};
+use prometheus_client::registry::Registry;
 
 use crate::{
-    body_budget::BodyBudget, client_address::TrustedProxies, config::Settings, limiter::LimiterMetrics,
-    metrics::RequestMetrics,
+    body_budget::{BodyBudget, BodyLimits},
+    client_address::TrustedProxies,
+    config::Settings,
+    limiter::LimiterMetrics,
+    metrics::{self, RequestMetrics},
 };
-
-/// How much of a body is taken, and for how long.
-#[derive(Debug, Clone, Copy)]
-pub struct BodyLimits {
-    /// The greatest size in bytes.
-    pub bytes: usize,
-    /// How long it may take to arrive.
-    pub timeout: Duration,
-}
 
 /// The server's state; cloning it is cheap.
 #[derive(Clone)]
@@ -67,6 +62,20 @@ impl App {
             limiter_metrics,
             draining: AtomicBool::new(false),
         }))
+    }
+
+    /// All figures of the server, for [`metrics::serve`].
+    #[must_use]
+    pub fn figures(&self) -> Registry {
+        let ostiary = &self.ostiary;
+        let mut registry = metrics::registry(ostiary.clock.now());
+        self.metrics.register(&mut registry);
+        ostiary.hasher.metrics().register(&mut registry);
+        ostiary.limit_metrics.register(&mut registry);
+        self.limiter_metrics.register(&mut registry);
+        let store: &dyn Store = &*ostiary.store;
+        store.register_metrics(&mut registry);
+        registry
     }
 
     /// Whether the server is about to stop.

@@ -1,4 +1,4 @@
-//! How much memory bodies may hold that have not come in full, all of them together.
+//! How much of a body is taken, and how much memory those may hold that have not come in full, all of them together.
 //!
 //! Each may be as large as the limit on bodies, and clients can send many at once that never end. When
 //! they hold too much, the oldest is given up, whoever sends it: so a flood of them ends itself, and a client
@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,15 @@ const LEAST_BODIES: usize = 64;
 
 /// What a request holds beside the bytes of its body, about: its task, and its stream of HTTP/2.
 const BESIDE_BYTES: usize = 8 * 1024;
+
+/// How much of a body is taken, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    /// The greatest size in bytes.
+    pub bytes: usize,
+    /// How long it may take to arrive.
+    pub timeout: Duration,
+}
 
 /// The bodies that are under way.
 pub struct BodyBudget {

@@ -12,14 +12,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use ostiary_core::store::Store;
+use jiff::Timestamp;
 use prometheus_client::{encoding::text, metrics::info::Info, registry::Registry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     VERSION,
-    app::App,
     listener::{self, ConnectionLimits},
     problem::Problem,
 };
@@ -44,22 +43,17 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     drain_timeout: Duration::from_secs(2),
 };
 
-/// Serves the figures of `app` on `listener` until `stop`.
-pub async fn serve(listener: TcpListener, app: &App, stop: CancellationToken) {
-    listener::serve(listener, router(registry(app)), LIMITS, stop).await;
+/// Serves the figures of `registry` on `listener` until `stop`.
+pub async fn serve(listener: TcpListener, registry: Registry, stop: CancellationToken) {
+    listener::serve(listener, router(registry), LIMITS, stop).await;
 }
 
-/// All figures of a server.
-fn registry(app: &App) -> Registry {
+/// Figures of the build and of the process, to which the parts of the server add theirs.
+#[must_use]
+pub fn registry(now: Timestamp) -> Registry {
     let mut registry = Registry::default();
     registry.register("ostiary_build", "The version of this server", Info::new([("version", VERSION)]));
-    app.metrics.register(&mut registry);
-    app.ostiary.hasher.metrics().register(&mut registry);
-    app.ostiary.limit_metrics.register(&mut registry);
-    app.limiter_metrics.register(&mut registry);
-    let store: &dyn Store = &*app.ostiary.store;
-    store.register_metrics(&mut registry);
-    process::register(&mut registry, app.ostiary.clock.now());
+    process::register(&mut registry, now);
     registry
 }
 

@@ -5,7 +5,7 @@
 
 use std::{
     error::Error,
-    iter,
+    iter, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -86,7 +86,7 @@ impl<L: Look> Shared<L> {
     fn enter(&self, waiting: Waiting<L>) -> bool {
         let mut state = self.state();
         state.waiting.push(waiting);
-        !std::mem::replace(&mut state.is_under_way, true)
+        !mem::replace(&mut state.is_under_way, true)
     }
 
     /// The next ones, without those that have gone. If there are none, whoever asks is done.

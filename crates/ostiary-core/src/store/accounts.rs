@@ -47,8 +47,8 @@ pub trait Accounts: Send + Sync {
     /// If the store fails, or its directory has no way to do it.
     async fn find_account(&self, user_id: UserId) -> Result<Option<Account>, StoreError>;
 
-    /// A session, if it is alive and its user active, with its user's account: both as of one moment. A directory
-    /// that Ostiary did not make may have no account of an active user.
+    /// A session, if it is alive and its user active, with its user's account: both as of one moment. (A directory
+    /// that Ostiary did not make is asked after the session, and may have no account of an active user.)
     ///
     /// # Errors
     /// If the store fails, or its directory has no way to do it.

@@ -64,7 +64,7 @@ async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::R
     let serving = async {
         let figures = async {
             if let Some(listener) = metrics_listener {
-                metrics::serve(listener, &app, stop.clone()).await;
+                metrics::serve(listener, app.figures(), stop.clone()).await;
             }
         };
         tokio::join!(listener::serve(listener, router, limits, stop.clone()), figures).0

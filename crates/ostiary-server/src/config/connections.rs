@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Settings, parse_seconds};
 use crate::{
-    app::BodyLimits,
+    body_budget::BodyLimits,
     client_address::{TrustedProxies, TrustedProxy},
     listener::ConnectionLimits,
 };

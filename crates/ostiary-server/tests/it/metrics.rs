@@ -96,7 +96,7 @@ async fn listen(server: &Server) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (app, stop) = (server.app.clone(), server.stopping());
-    tokio::spawn(async move { metrics::serve(listener, &app, stop).await });
+    tokio::spawn(async move { metrics::serve(listener, app.figures(), stop).await });
     address
 }
 

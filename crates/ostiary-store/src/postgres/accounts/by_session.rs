@@ -11,7 +11,9 @@ use tokio_postgres::{Row, types::Json};
 
 use crate::postgres::sessions::OpenSession;
 
-/// A row for each contact, and one if there is none. (`offset 0`, or the groups would be looked up for each.)
+/// `id`, `user_id`, `created_at`, `methods`, `expires_at`, `refreshed_at` of the session; `profile`, `created_at`,
+/// `updated_at`, groups of the account; `kind`, `value`, `typed` of a contact, and whether it is verified. A row for
+/// each contact, and one if there is none. (`offset 0`, or the groups would be looked up for each.)
 pub(in crate::postgres) const FIND: &str = "
     select session.*, contact.kind, contact.value, contact.typed, contact.verified_at is not null
     from (
