@@ -112,7 +112,7 @@ struct Bench {
 
 impl Bench {
     fn new(options: &Options) -> Self {
-        let (count, each, warm_up) = if options.quick { (3, 1500, 500) } else { (5, 5000, 2000) };
+        let (count, each, warm_up) = if options.quick { (3, 1000, 500) } else { (5, 5000, 2000) };
         let [each, warm_up] = [each, warm_up].map(Duration::from_millis);
         Self {
             server: options.server.clone(),
