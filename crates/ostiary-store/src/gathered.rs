@@ -158,20 +158,38 @@ fn same(error: &StoreError) -> StoreError {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use tokio::sync::Semaphore;
+
     use super::*;
 
-    /// Finds the double of even numbers, fails at 7 and panics at 13.
-    #[derive(Default)]
-    struct Doubles(Arc<AtomicUsize>);
+    /// Finds the double of even numbers, fails at 7 and panics at 13. Each look waits for a permit.
+    #[derive(Clone)]
+    struct Doubles {
+        begun: Arc<AtomicUsize>,
+        permits: Arc<Semaphore>,
+    }
+
+    impl Doubles {
+        fn with_permits(count: usize) -> Self {
+            Self { begun: Arc::default(), permits: Arc::new(Semaphore::new(count)) }
+        }
+    }
+
+    /// Lets others go on until `is_so`.
+    async fn until(is_so: impl Fn() -> bool) {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    }
 
     impl Look for Doubles {
         type Key = u32;
         type Found = u32;
 
         async fn look(&self, keys: Vec<u32>) -> Result<Vec<Option<u32>>, StoreError> {
-            self.0.fetch_add(1, Ordering::Relaxed);
+            self.begun.fetch_add(1, Ordering::Relaxed);
             assert!(keys.len() <= MOST);
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.permits.acquire().await.unwrap().forget();
             if keys.contains(&7) {
                 return Err(StoreError::Unavailable("it is away".into()));
             }
@@ -182,8 +200,8 @@ mod tests {
 
     #[tokio::test]
     async fn each_gets_their_own_and_few_looks_serve_many() {
-        let times = Arc::new(AtomicUsize::new(0));
-        let gathered = Arc::new(Gathered::new(Doubles(times.clone())));
+        let doubles = Doubles::with_permits(1000);
+        let gathered = Arc::new(Gathered::new(doubles.clone()));
         let finds = (0..1000).map(|number| {
             let (gathered, key) = (gathered.clone(), 20 + number % 300);
             tokio::spawn(async move { (key, gathered.find(key).await.unwrap()) })
@@ -192,13 +210,13 @@ mod tests {
             let (key, found) = find.await.unwrap();
             assert_eq!(found, key.is_multiple_of(2).then_some(2 * key));
         }
-        let times = times.load(Ordering::Relaxed);
+        let times = doubles.begun.load(Ordering::Relaxed);
         assert!((8..=20).contains(&times), "{times}");
     }
 
     #[tokio::test]
     async fn an_error_is_of_all_who_were_in_the_look_and_of_nobody_later() {
-        let gathered = Gathered::new(Doubles::default());
+        let gathered = Gathered::new(Doubles::with_permits(2));
         let (first, second) = tokio::join!(gathered.find(7), gathered.find(2));
         for outcome in [first, second] {
             let error = outcome.unwrap_err();
@@ -210,26 +228,28 @@ mod tests {
 
     #[tokio::test]
     async fn after_a_panic_others_are_served() {
-        let gathered = Gathered::new(Doubles::default());
+        let gathered = Gathered::new(Doubles::with_permits(2));
         assert!(matches!(gathered.find(13).await, Err(StoreError::Failed(_))));
         assert_eq!(gathered.find(2).await.unwrap(), Some(4));
     }
 
     #[tokio::test]
     async fn who_has_gone_is_not_looked_for() {
-        let gathered = Gathered::new(Doubles::default());
-        let (first, gone) = (gathered.find(2), gathered.find(7));
-        let gone = async { tokio::time::timeout(Duration::from_millis(2), gone).await.is_err() };
-        let first = async {
-            let found = first.await;
-            (found, gathered.find(4).await)
+        let doubles = Doubles::with_permits(0);
+        let gathered = Arc::new(Gathered::new(doubles.clone()));
+        let find = |key| {
+            let gathered = gathered.clone();
+            tokio::spawn(async move { gathered.find(key).await })
         };
-        // The first is under way when the other comes, and goes.
-        let ((found, next), has_gone) = tokio::join!(first, async {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            gone.await
-        });
-        assert!(has_gone);
-        assert_eq!((found.unwrap(), next.unwrap()), (Some(4), Some(8)));
+        let first = find(2);
+        until(|| doubles.begun.load(Ordering::Relaxed) == 1).await;
+        let (gone, next) = (find(7), find(4));
+        until(|| gathered.0.state().waiting.len() == 2).await;
+        gone.abort();
+        assert!(gone.await.unwrap_err().is_cancelled());
+        doubles.permits.add_permits(2);
+        assert_eq!(first.await.unwrap().unwrap(), Some(4));
+        // With the other in its look it would have failed.
+        assert_eq!(next.await.unwrap().unwrap(), Some(8));
     }
 }
