@@ -27,6 +27,7 @@ mod open_error;
 mod pool_metrics;
 mod pooler;
 mod report;
+mod rows_by_id;
 mod schema;
 mod secret;
 mod services;
@@ -47,10 +48,11 @@ pub use tls::TlsError;
 use crate::gathered::Gathered;
 
 use accounts::by_session;
-use database::{Database, Parameter, RowsById};
+use database::{Database, Parameter, READERS};
 use directory::Directory;
 use open_error::GRANT;
-use sessions::OpenSession;
+use rows_by_id::RowsById;
+use sessions::{OpenSession, rotation::Rotations};
 use survey::Server;
 use tls::{Connected, Connector};
 
@@ -61,6 +63,9 @@ const WAIT_STEP: Duration = Duration::from_millis(500);
 /// How often the log says that it is waited for.
 const WAIT_REMINDER: Duration = Duration::from_secs(5);
 
+/// Batches of rotations at a time: one is worked on while another waits for the disk.
+const ROTATIONS: usize = 2;
+
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
     database: Arc<Database>,
@@ -69,6 +74,7 @@ pub struct PostgresStore {
     applied: Vec<String>,
     open_sessions: Gathered<RowsById<OpenSession>>,
     session_accounts: Gathered<RowsById<(OpenSession, Account)>>,
+    rotations: Gathered<Rotations>,
 }
 
 impl PostgresStore {
@@ -89,28 +95,30 @@ impl PostgresStore {
             return Err(OpenError::NotAllowed { role, missing, advice: GRANT });
         }
         let (prepared, readers) = pooler::look(settings, &connector, (client, task), wait).await?;
-        let database = Arc::new(Database::new(settings, &connector, prepared, readers).await?);
+        let is_ours = !schema.directory.is_foreign();
+        let database = Arc::new(Database::new(settings, &connector, prepared, is_ours, readers).await?);
         let clock = Arc::new(CorrectedClock::default());
         time::follow(&database, &clock).await.map_err(|error| OpenError::Failed(error.with_causes()))?;
-        let open_sessions = Gathered::new(RowsById {
+        let find_session = RowsById {
             database: database.clone(),
             verb: "find_session",
             sql: sessions::FIND_ON_OWN_DIRECTORY,
             read: |rows| OpenSession::of(rows[0]),
-        });
-        let session_accounts = Gathered::new(RowsById {
+        };
+        let find_session_account = RowsById {
             database: database.clone(),
             verb: "find_session_account",
             sql: by_session::FIND,
             read: by_session::read,
-        });
+        };
         Ok(Self {
+            open_sessions: Gathered::new(find_session, READERS),
+            session_accounts: Gathered::new(find_session_account, READERS),
+            rotations: Gathered::new(Rotations { database: database.clone() }, ROTATIONS),
             database,
             directory: schema.directory,
             clock,
             applied: schema.applied,
-            open_sessions,
-            session_accounts,
         })
     }
 

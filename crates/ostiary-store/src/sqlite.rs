@@ -87,22 +87,23 @@ impl SqliteStore {
         connection::write_header(&writer).map_err(|error| OpenError::new(path, &error))?;
         let metrics = SqliteMetrics::new();
         let readers = Arc::new(Readers::open(path, metrics.statements.clone())?);
-        let live_sessions = Gathered::new(RowsByKey::<SessionAt, _> {
+        let find_session = RowsByKey::<SessionAt, _> {
             readers: readers.clone(),
             verb: "find_session",
             find: |connection, (session_id, at)| sessions::find_live(connection, *session_id, *at),
-        });
-        let session_accounts = Gathered::new(RowsByKey::<SessionAt, _> {
+        };
+        let find_session_account = RowsByKey::<SessionAt, _> {
             readers: readers.clone(),
             verb: "find_session_account",
             find: |connection, (session_id, at)| account::find_by_session(connection, *session_id, *at),
-        });
+        };
         Ok(Self {
             writer: Writer::start(writer, path, metrics.clone())
                 .map_err(|error| OpenError::new(path, &error))?,
             readers,
-            live_sessions,
-            session_accounts,
+            // One at a time: several would wait for each other's locks on the file.
+            live_sessions: Gathered::new(find_session, 1),
+            session_accounts: Gathered::new(find_session_account, 1),
             metrics,
         })
     }

@@ -142,7 +142,7 @@ impl Accounts for PostgresStore {
             let account = self.find_account(session.user_id).await?;
             return Ok(Some((session, account)));
         }
-        let found = self.session_accounts.find(session_id.as_uuid()).await?;
+        let found = self.session_accounts.ask(session_id.as_uuid()).await?;
         Ok(found.and_then(|(session, account)| Some((session.live_at(at)?, Some(account)))))
     }
 

@@ -4,7 +4,6 @@
 //! the wait. Reads wait for nothing, so many go down one connection without waiting for each other's answers.
 
 use std::{
-    collections::HashMap,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -24,7 +23,6 @@ use tokio_postgres::{
     error::DbError,
     types::{ToSql, Type},
 };
-use uuid::Uuid;
 
 use super::{
     faults::{Fault, is_statement_stale},
@@ -32,7 +30,7 @@ use super::{
     settings::{PoolSize, PostgresSettings},
     tls::{Connected, Connector},
 };
-use crate::{gathered::Look, metrics::StatementMetrics};
+use crate::metrics::StatementMetrics;
 
 /// How long a request waits for a connection of the pool, or for a new one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -40,10 +38,12 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 const DEADLINE: Duration = Duration::from_millis(2_800);
 /// How long the server works on a statement that nobody waits for any more, in PostgreSQL's words.
 const SESSION_LIMITS: &str = "set statement_timeout = '5s'; set idle_in_transaction_session_timeout = '10s'";
+/// Plans a statement once. PostgreSQL would plan those with arrays anew each time, which takes longer than to run them.
+const PLAN_ONCE: &str = "set plan_cache_mode = force_generic_plan";
 /// How long a connection whose request went away may take to become free.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
 /// Shared connections that read. Two keep a server's two cores busy (100 thousand look-ups a second).
-const READERS: usize = 2;
+pub(super) const READERS: usize = 2;
 
 /// A parameter of a statement and its type.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -60,15 +60,18 @@ impl Database {
     /// `prepared` says that a connection is a session of its own, so that statements can be prepared on it,
     /// and requests can share it. Behind a pooler that hands out sessions by the transaction they cannot.
     ///
-    /// `readers` are connections that are there already.
+    /// `is_ours` says that nothing runs in it that we did not write: functions of somebody else's may depend on how
+    /// they are planned. `readers` are connections that are there already.
     pub(super) async fn new(
         settings: &PostgresSettings,
         connector: &Connector,
         prepared: bool,
+        is_ours: bool,
         readers: Vec<Connected>,
     ) -> Result<Self, tokio_postgres::Error> {
-        let link =
-            Link { connector: connector.clone(), config: settings.config.clone(), is_session: prepared };
+        let plan = if is_ours { PLAN_ONCE } else { "" };
+        let session = prepared.then(|| format!("{SESSION_LIMITS}; {plan}"));
+        let link = Link { connector: connector.clone(), config: settings.config.clone(), session };
         let manager = Manager::from_connect(
             settings.config.clone(),
             link.clone(),
@@ -185,30 +188,6 @@ impl Database {
     }
 }
 
-/// A look for many rows by one statement, which takes their ids as its one parameter. The first column of a row is
-/// the id that it belongs to.
-pub(super) struct RowsById<Found> {
-    pub(super) database: Arc<Database>,
-    pub(super) verb: &'static str,
-    pub(super) sql: &'static str,
-    /// Reads the rows of one id; there is one at least.
-    pub(super) read: fn(&[&Row]) -> Found,
-}
-
-impl<Found: Send + 'static> Look for RowsById<Found> {
-    type Key = Uuid;
-    type Found = Found;
-
-    async fn look(&self, ids: Vec<Uuid>) -> Result<Vec<Option<Found>>, StoreError> {
-        let rows = self.database.read(self.verb, self.sql, &[(&ids, Type::UUID_ARRAY)]).await?;
-        let mut by_id: HashMap<Uuid, Vec<&Row>> = HashMap::new();
-        for row in &rows {
-            by_id.entry(row.get(0)).or_default().push(row);
-        }
-        Ok(ids.iter().map(|id| by_id.get(id).map(|rows| (self.read)(rows))).collect())
-    }
-}
-
 /// A statement to be run, and until when.
 #[derive(Clone, Copy)]
 struct Statement<'a> {
@@ -263,16 +242,22 @@ async fn warm(pool: Pool, count: usize) {
 struct Link {
     connector: Connector,
     config: Config,
-    is_session: bool,
+    /// What is said on it first; nothing behind a pooler, where the next statement may be in another session.
+    session: Option<String>,
 }
 
 impl Link {
     async fn open(&self, config: &Config) -> Result<Connected, tokio_postgres::Error> {
         let connected = self.connector.connect(config).await?;
-        if self.is_session {
-            connected.0.batch_execute(SESSION_LIMITS).await?;
-        }
+        self.begin(&connected).await?;
         Ok(connected)
+    }
+
+    async fn begin(&self, (client, _): &Connected) -> Result<(), tokio_postgres::Error> {
+        match &self.session {
+            Some(session) => client.batch_execute(session).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -333,8 +318,9 @@ struct Readers {
 impl Readers {
     async fn new(link: Link, connected: Vec<Connected>) -> Result<Self, tokio_postgres::Error> {
         let slots: Vec<Reader> = (0..READERS).map(|_| Reader::default()).collect();
-        for (reader, (client, task)) in slots.iter().zip(connected) {
-            client.batch_execute(SESSION_LIMITS).await?;
+        for (reader, connected) in slots.iter().zip(connected) {
+            link.begin(&connected).await?;
+            let (client, task) = connected;
             *reader.slot() = Some(Arc::new(ClientWrapper::new(client, task)));
         }
         Ok(Self { link, slots, next: AtomicUsize::new(0) })

@@ -9,9 +9,8 @@ use ostiary_core::{
     password::PasswordHash,
     refresh_token::ForeignTokenHash,
     store::{
-        Exchange, ExchangeOutcome, LiveAt, LiveSession, OpenOutcome, Opening, Refusal, Revocation,
-        RevokeOutcome, RevokedSession, RotateOutcome, Rotation, SessionEvent, SessionRecord, Sessions,
-        StoreError,
+        Exchange, ExchangeOutcome, LiveAt, LiveSession, OpenOutcome, Opening, Revocation, RevokeOutcome,
+        RevokedSession, RotateOutcome, Rotation, SessionEvent, SessionRecord, Sessions, StoreError,
     },
 };
 use tokio_postgres::{Row, types::Type};
@@ -24,21 +23,7 @@ use super::{
     directory::CONSUME_REFRESH_TOKEN,
 };
 
-/// The compare-and-swap on a directory of our own. In SQL and not in a function: it is what most requests
-/// come to, and costs a fifth less so.
-const ROTATE_ON_OWN_DIRECTORY: &str = "
-    update auth.sessions as session set generation = $4, refreshed_at = $5
-    where id = $1 and secret_hash = $2 and generation = $3 and revoked_at is null and expires_at > $5
-        and refreshed_at > $6
-        and exists (select from accounts.users where users.id = session.user_id and users.active)
-    returning id, user_id, created_at, methods";
-
-const ROTATE_ON_FOREIGN_DIRECTORY: &str = "
-    update auth.sessions as session set generation = $4, refreshed_at = $5
-    where id = $1 and secret_hash = $2 and generation = $3 and revoked_at is null and expires_at > $5
-        and refreshed_at > $6
-        and auth.is_active_user(session.user_id)
-    returning id, user_id, created_at, methods";
+pub(super) mod rotation;
 
 /// Many at once.
 pub(super) const FIND_ON_OWN_DIRECTORY: &str = "
@@ -75,7 +60,7 @@ impl Sessions for PostgresStore {
         at: LiveAt,
     ) -> Result<Option<LiveSession>, StoreError> {
         if !self.directory.is_foreign() {
-            let found = self.open_sessions.find(session_id.as_uuid()).await?;
+            let found = self.open_sessions.ask(session_id.as_uuid()).await?;
             return Ok(found.and_then(|session| session.live_at(at)));
         }
         let parameters: [Parameter<'_>; 3] = [
@@ -109,18 +94,8 @@ impl Sessions for PostgresStore {
         rotation: Rotation,
         on_reuse: AuditEvent,
     ) -> Result<RotateOutcome, StoreError> {
-        let sql =
-            if self.directory.is_foreign() { ROTATE_ON_FOREIGN_DIRECTORY } else { ROTATE_ON_OWN_DIRECTORY };
-        let parameters: [Parameter<'_>; 6] = [
-            (&rotation.session_id.as_uuid(), Type::UUID),
-            (&rotation.secret_hash.as_bytes().as_slice(), Type::BYTEA),
-            (&i64::from(rotation.generation.number()), Type::INT8),
-            (&i64::from(rotation.generation.next().number()), Type::INT8),
-            (&rotation.at.now, Type::TIMESTAMPTZ),
-            (&rotation.at.refreshed_after, Type::TIMESTAMPTZ),
-        ];
-        match self.database.write("rotate_session", sql, &parameters).await?.first() {
-            Some(row) => Ok(RotateOutcome::Rotated(live_session(row))),
+        match self.spend(rotation).await? {
+            Some(session) => Ok(RotateOutcome::Rotated(session)),
             None => self.judge_rotation(rotation, on_reuse).await,
         }
     }
@@ -250,48 +225,6 @@ impl Sessions for PostgresStore {
         let revoked =
             |row: &Row| RevokedSession { id: SessionId::from_uuid(row.get(0)), revoked_at: row.get(1) };
         Ok(rows.iter().map(revoked).collect())
-    }
-}
-
-impl PostgresStore {
-    /// What a rotation that spent nothing comes to. A second round trip, for the few that need it; and a third, for
-    /// what is repeated.
-    async fn judge_rotation(
-        &self,
-        rotation: Rotation,
-        on_reuse: AuditEvent,
-    ) -> Result<RotateOutcome, StoreError> {
-        let sql = "select outcome, session_user_id
-                   from auth.judge_refresh($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-        let session_id = rotation.session_id.as_uuid();
-        let repeated_since = earlier(rotation.at.now, rotation.grace);
-        let event = EventColumns::of(&on_reuse);
-        let own: [Parameter<'_>; 6] = [
-            (&session_id, Type::UUID),
-            (&rotation.secret_hash.as_bytes().as_slice(), Type::BYTEA),
-            (&i64::from(rotation.generation.number()), Type::INT8),
-            (&repeated_since, Type::TIMESTAMPTZ),
-            (&rotation.at.refreshed_after, Type::TIMESTAMPTZ),
-            (&Revocation::TokenReused.as_str(), Type::TEXT),
-        ];
-        let rows =
-            self.database.write("judge_rotation", sql, &[&own[..], &event.parameters()].concat()).await?;
-        let refusal = match outcome_of(&rows)? {
-            ("repeated", Some(_)) => match self.find_session(rotation.session_id, rotation.at).await? {
-                Some(session) => return Ok(RotateOutcome::Repeated(session)),
-                None => Refusal::Revoked,
-            },
-            ("reused", Some(user_id)) => return Ok(RotateOutcome::Reused(user_id)),
-            ("absent", _) => Refusal::Absent,
-            ("ahead", _) => Refusal::Ahead,
-            ("revoked", _) => Refusal::Revoked,
-            ("expired", _) => Refusal::Expired,
-            ("user_disabled", _) => Refusal::UserDisabled,
-            (other, _) => {
-                return Err(StoreError::Failed(format!("auth.judge_refresh said {other:?}").into()));
-            }
-        };
-        Ok(RotateOutcome::Refused(refusal))
     }
 }
 

@@ -86,7 +86,7 @@ impl Accounts for SqliteStore {
         session_id: SessionId,
         at: LiveAt,
     ) -> Result<Option<(LiveSession, Option<Account>)>, StoreError> {
-        self.session_accounts.find((session_id, at)).await
+        self.session_accounts.ask((session_id, at)).await
     }
 
     async fn replace_profile(

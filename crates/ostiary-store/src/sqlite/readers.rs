@@ -13,10 +13,10 @@ use ostiary_core::store::StoreError;
 use rusqlite::Connection;
 
 use super::connection::{self, OpenError, Snapshot};
-use crate::{gathered::Look, metrics::StatementMetrics};
+use crate::{gathered::Batch, metrics::StatementMetrics};
 
-/// Enough that async threads seldom meet; each costs a page cache of some hundred kilobytes.
-const CONNECTIONS: usize = 4;
+/// Two, since most reads are gathered and go one after another; each has a cache of its own.
+const CONNECTIONS: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -62,11 +62,11 @@ pub(super) struct RowsByKey<Key, Found> {
     pub(super) find: fn(&Connection, &Key) -> rusqlite::Result<Option<Found>>,
 }
 
-impl<Key: Send + 'static, Found: Send + 'static> Look for RowsByKey<Key, Found> {
-    type Key = Key;
-    type Found = Found;
+impl<Key: Send + 'static, Found: Send + 'static> Batch for RowsByKey<Key, Found> {
+    type Request = Key;
+    type Answer = Option<Found>;
 
-    async fn look(&self, keys: Vec<Key>) -> Result<Vec<Option<Found>>, StoreError> {
+    async fn run(&self, keys: Vec<Key>) -> Result<Vec<Option<Found>>, StoreError> {
         self.readers.read(self.verb, |connection| {
             let _snapshot = Snapshot::begin(connection)?;
             keys.iter().map(|key| (self.find)(connection, key)).collect()

@@ -54,7 +54,7 @@ impl Sessions for SqliteStore {
         session_id: SessionId,
         at: LiveAt,
     ) -> Result<Option<LiveSession>, StoreError> {
-        self.live_sessions.find((session_id, at)).await
+        self.live_sessions.ask((session_id, at)).await
     }
 
     async fn sessions_of(&self, user_id: UserId, at: LiveAt) -> Result<Vec<SessionRecord>, StoreError> {

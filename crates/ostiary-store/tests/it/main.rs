@@ -16,6 +16,7 @@ mod previous_release;
 mod refresh_model;
 mod revocations;
 mod roles;
+mod rotations;
 mod secret;
 mod self_service;
 mod services;

@@ -16,6 +16,7 @@ use ostiary_store::postgres::{PostgresStore, examine};
 
 use crate::support::{
     On, Opened, TestStore, account, event, open_postgres, postgres_settings, rules, session, start,
+    while_held,
 };
 
 /// A database with nothing in it.
@@ -250,31 +251,13 @@ async fn the_clock_is_the_databases() {
     );
 }
 
-/// Runs `work` while somebody else holds `auth.sessions` locked, for as long as that takes and not longer.
-fn while_locked<T>(database: &Database, work: impl AsyncFnOnce() -> T) -> T {
-    let runtime = tokio::runtime::Handle::current();
-    let is_locked = "select count(*) from pg_locks where relation = 'auth.sessions'::regclass
-                     and mode = 'AccessExclusiveLock' and granted";
-    let unlock = "select pg_cancel_backend(pid) from pg_stat_activity
-                  where query like '%pg_sleep(60)' and pid <> pg_backend_pid()
-                  and datname = current_database()";
-    std::thread::scope(|scope| {
-        let holder = scope.spawn(|| database.try_sql("begin; lock table auth.sessions; select pg_sleep(60)"));
-        while database.sql(is_locked) != "1" {}
-        let done = tokio::task::block_in_place(|| runtime.block_on(work()));
-        database.sql(unlock);
-        drop(holder.join());
-        done
-    })
-}
-
 /// Whoever holds a lock holds up nobody but those who need it, and those not for long; however many they are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statements_that_wait_for_a_lock_are_given_up_within_three_seconds() {
     let (test, store) = made().await;
     let opened = Opened::registered(&store, "anna").await;
     let store = std::sync::Arc::new(store);
-    while_locked(test.postgres(), async || {
+    while_held(test.postgres(), "lock table auth.sessions", async || {
         let start = Instant::now();
         let mut waiting = tokio::task::JoinSet::new();
         for _ in 0..30 {
@@ -300,7 +283,7 @@ async fn a_statement_that_was_ended_before_it_took_effect_runs_again() {
     let opened = Opened::registered(&store, "anna").await;
     let database = test.postgres();
     let store = std::sync::Arc::new(store);
-    let rotating = while_locked(database, async || {
+    let rotating = while_held(database, "lock table auth.sessions", async || {
         let (store, rotation) = (store.clone(), opened.rotation(0, 1));
         let on_reuse = event(AuditAction::RefreshTokenReused, rotation.at.now);
         let rotating = tokio::spawn(async move { store.rotate_session(rotation, on_reuse).await });
@@ -323,7 +306,7 @@ async fn a_lock_that_lasts_does_not_eat_the_servers_connections() {
     let (test, store) = made().await;
     let opened = Opened::registered(&store, "anna").await;
     let (store, database) = (std::sync::Arc::new(store), test.postgres());
-    let most = while_locked(database, async || {
+    let most = while_held(database, "lock table auth.sessions", async || {
         let begin = Instant::now();
         let mut requests = tokio::task::JoinSet::new();
         let mut most = 0;
@@ -343,7 +326,10 @@ async fn a_lock_that_lasts_does_not_eat_the_servers_connections() {
     // The pool's eight, two that read, two that took their place, and two of the store that made the database,
     // which may be about to end.
     assert!(most <= 8 + 2 + 2 + 2, "{most} connections");
-    assert_eq!(rotate(&*store, &opened, 0, 2).await, RotateOutcome::Rotated(opened.live()));
+    // What was given up may have happened when the lock was gone; then whoever asks again gets the same answer.
+    let outcome = rotate(&*store, &opened, 0, 2).await;
+    let served = [RotateOutcome::Rotated(opened.live()), RotateOutcome::Repeated(opened.live())];
+    assert!(served.contains(&outcome), "{outcome:?}");
 }
 
 /// Of several servers one may be silent: not refusing, which is quick, but saying nothing.

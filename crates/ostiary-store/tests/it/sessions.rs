@@ -137,29 +137,6 @@ async fn a_revoked_session_stays_revoked_and_is_revoked_once(
 }
 
 /// 64 callers with one token, 50 rounds: one rotates, the others are answered the same.
-#[rstest]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_64_rotations_of_one_generation_at_once_one_rotates_and_the_others_repeat(
-    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
-) {
-    let test = TestStore::new(on);
-    let store = test.open().await;
-    let opened = Opened::registered(&*store, "anna").await;
-    for round in 0..50 {
-        let mut racers = tokio::task::JoinSet::new();
-        for _ in 0..64 {
-            let (store, opened) = (store.clone(), opened.clone());
-            racers.spawn(async move { rotate(&*store, opened.rotation(round, i64::from(round))).await });
-        }
-        let outcomes = racers.join_all().await;
-        let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
-        let counts =
-            (count(RotateOutcome::Rotated(opened.live())), count(RotateOutcome::Repeated(opened.live())));
-        assert_eq!(counts, (1, 63), "round {round}");
-    }
-    assert_eq!(test.query::<i64>("select generation from sessions"), 50);
-}
-
 /// At a time at which it must have been refreshed within the last 50 seconds.
 fn at_least_every_50(seconds: i64) -> LiveAt {
     LiveAt { refreshed_after: after(seconds - 50), ..live_at(seconds) }

@@ -34,7 +34,7 @@ use ostiary_core::{
 
 mod stores;
 
-pub(crate) use stores::{On, TestStore, open_postgres, postgres_settings};
+pub(crate) use stores::{On, TestStore, open_postgres, postgres_settings, while_held};
 
 /// When every test begins.
 pub(crate) fn start() -> Timestamp {

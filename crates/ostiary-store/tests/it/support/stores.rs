@@ -182,3 +182,18 @@ fn text(value: Value) -> String {
         }),
     }
 }
+
+/// Runs `work` while somebody else holds what the statement `lock` takes, for as long as that takes and not longer.
+pub(crate) fn while_held<T>(database: &Database, lock: &str, work: impl AsyncFnOnce() -> T) -> T {
+    let runtime = tokio::runtime::Handle::current();
+    let holders = "from pg_stat_activity where query like '%pg_sleep(60)' and wait_event = 'PgSleep'
+                   and datname = current_database()";
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| database.try_sql(&format!("begin; {lock}; select pg_sleep(60)")));
+        while database.sql(&format!("select count(*) {holders}")) != "1" {}
+        let done = tokio::task::block_in_place(|| runtime.block_on(work()));
+        database.sql(&format!("select pg_cancel_backend(pid) {holders}"));
+        drop(holder.join());
+        done
+    })
+}
