@@ -17,6 +17,9 @@ const LEAST_LIBRARY: i32 = 3_051_003;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What a connection that reads keeps of the file, at most. With SQLite's 2 MiB most reads go to the system again.
+const READER_CACHE_KIB: i64 = 16 * 1024;
+
 /// A database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -157,6 +160,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let open = || {
         let connection = open(path)?;
         connection.pragma_update(None, "query_only", "on")?;
+        connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
         Ok(connection)
     };
     open().map_err(|error: rusqlite::Error| OpenError::new(path, &error))
