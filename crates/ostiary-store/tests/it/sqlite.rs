@@ -2,9 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
+use ostiary_core::{audit::AuditAction, store::RegisterOutcome};
 use ostiary_store::sqlite::{self, SqliteStore};
 
-use crate::support::{On, Opened, TestStore};
+use crate::support::{On, Opened, TestStore, account, event, rules, session, start};
 
 #[tokio::test]
 async fn the_files_are_for_their_owner_alone() {
@@ -43,6 +44,37 @@ fn of_servers_that_open_an_empty_database_at_once_one_migrates() {
         });
         assert_eq!(test.query::<i64>("select count(*) from refinery_schema_history"), 4);
     }
+}
+
+#[tokio::test]
+async fn contacts_of_a_former_version_are_kept() {
+    let test = TestStore::new(On::Sqlite);
+    let store = test.open().await;
+    let opened = Opened::registered(&*store, "anna").await;
+    test.execute("update contacts set verified_at = 7 where kind = 'email'");
+    let before = store.find_account(opened.user_id).await.unwrap().unwrap();
+    drop(store);
+    // As versions 1 to 3 have them.
+    test.execute(
+        "alter table contacts rename to newer_contacts;
+         create table contacts (
+             value text primary key, kind text not null, user_id blob not null references users (id) on delete cascade,
+             typed text not null, created_at integer not null, unique (user_id, kind)
+         ) strict, without rowid;
+         alter table contacts add column verified_at integer;
+         insert into contacts select value, kind, user_id, typed, created_at, verified_at from newer_contacts;
+         drop table newer_contacts;
+         delete from refinery_schema_history where version = 4",
+    );
+    let store = test.open().await;
+    assert_eq!(store.find_account(opened.user_id).await.unwrap(), Some(before));
+    let found = store.find_credentials(&rules().username("anna").unwrap()).await.unwrap();
+    assert_eq!(found.unwrap().user_id, opened.user_id);
+    let again = store.register(account("anna"), session(), event(AuditAction::UserRegistered, start())).await;
+    assert!(matches!(again, Ok(RegisterOutcome::ContactTaken(_))), "{again:?}");
+    let deleted = opened.event(AuditAction::UserDeleted, 1);
+    assert!(store.delete_account(opened.user_id, deleted).await.unwrap());
+    assert_eq!(test.query::<i64>("select count(*) from contacts"), 0);
 }
 
 #[test]
