@@ -59,7 +59,7 @@ pub struct DatabaseArgs {
     /// File of the key to the client's certificate
     #[arg(long, env = "POSTGRES_SSLKEY", value_name = "FILE")]
     pub postgres_sslkey: Option<PathBuf>,
-    /// Connections that are opened at the start, so that no request waits for that: 10 unless told otherwise, or
+    /// Connections that are opened soon after the start, so that no request waits for that: 10 unless told otherwise, or
     /// POSTGRES_POOL_MAX if that is less
     #[arg(long, env = "POSTGRES_POOL_MIN", value_name = "COUNT")]
     pub postgres_pool_min: Option<u16>,

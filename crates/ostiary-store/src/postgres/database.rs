@@ -45,6 +45,10 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
 /// Shared connections that read. Two keep a server's two cores busy (100 thousand look-ups a second).
 pub(super) const READERS: usize = 2;
 
+/// How long after the start the first connections of the pool are opened. At once they would take the processor from
+/// the start itself: each costs the two sides milliseconds of cryptography.
+const WARM_AFTER: Duration = Duration::from_millis(300);
+
 /// A parameter of a statement and its type.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
@@ -229,6 +233,7 @@ impl Statement<'_> {
 
 /// Opens the first connections before they are asked for.
 async fn warm(pool: Pool, count: usize) {
+    tokio::time::sleep(WARM_AFTER).await;
     let mut opened = Vec::with_capacity(count);
     for _ in 0..count {
         // What cannot be had now is tried again when it is needed.
