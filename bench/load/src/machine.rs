@@ -12,6 +12,8 @@ pub fn describe(server: &Path) -> Vec<(&'static str, String)> {
         ("cores", hashing::threads().to_string()),
         ("memory", memory()),
         ("kernel", read("/proc/sys/kernel/osrelease")),
+        // With 1, a flood of logins slows PostgreSQL: docs/postgresql.md.
+        ("kernel.sched_autogroup_enabled", read("/proc/sys/kernel/sched_autogroup_enabled")),
         ("server", output(server, &["--version"])),
         ("commit", commit()),
         ("compiler", output("rustc", &["--version"])),
