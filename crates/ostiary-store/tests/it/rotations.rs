@@ -10,7 +10,7 @@ use ostiary_core::{
 use rstest::rstest;
 use tokio::task::JoinSet;
 
-use crate::support::{On, Opened, TestStore, event, open_postgres, start, while_held};
+use crate::support::{On, Opened, TestStore, event, open_postgres, secret_hash, start, while_held};
 
 async fn rotate(store: &dyn Store, rotation: Rotation) -> RotateOutcome {
     let on_reuse = event(AuditAction::RefreshTokenReused, rotation.at.now);
@@ -67,6 +67,8 @@ async fn of_many_rotations_at_once_each_comes_to_its_own(
             asked.push((opened.rotation(round, seconds), rotated));
             let ahead = RotateOutcome::Refused(Refusal::Ahead);
             asked.push((opened.rotation(round + 5, seconds), ahead));
+            let other_secret = Rotation { secret_hash: secret_hash(), ..opened.rotation(round, seconds) };
+            asked.push((other_secret, RotateOutcome::Refused(Refusal::Absent)));
         }
         let unknown =
             Rotation { session_id: SessionId::new(start()), ..sessions[1].rotation(round, seconds) };
@@ -74,6 +76,10 @@ async fn of_many_rotations_at_once_each_comes_to_its_own(
         let disabled = sessions[0].rotation(0, seconds);
         asked.push((disabled, RotateOutcome::Refused(Refusal::UserDisabled)));
         let mut asking = JoinSet::new();
+        // Not always those first whose turn it is.
+        if round % 2 == 0 {
+            asked.reverse();
+        }
         for (rotation, expected) in asked {
             let store = store.clone();
             asking.spawn(async move { assert_eq!(rotate(&*store, rotation).await, expected) });

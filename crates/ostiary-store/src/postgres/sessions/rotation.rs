@@ -10,7 +10,7 @@ use ostiary_core::{
     clock::earlier,
     store::{LiveSession, Refusal, Revocation, RotateOutcome, Rotation, Sessions, StoreError},
 };
-use tokio_postgres::{Row, types::Type};
+use tokio_postgres::types::Type;
 
 use super::{live_session, outcome_of};
 use crate::{
@@ -40,11 +40,13 @@ const SPEND_ON_FOREIGN_DIRECTORY: &str = "
 
 /// Many at once, on a directory of our own. It waits for nobody: a row that somebody else has locked is passed over,
 /// so that whoever holds it keeps nobody waiting who did not ask for it, and two of these never wait for each other.
+/// Of several who ask for the same, one gets the session; `place` says which, counted from 1.
 const SPEND_MANY: &str = "
     with spent as materialized (
-        select session.id, asked.generation, asked.next_generation, asked.now
+        select session.id, asked.next_generation, asked.now, asked.place
         from unnest($1::uuid[], $2::bytea[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[])
-            as asked (id, secret_hash, generation, next_generation, now, refreshed_after)
+            with ordinality
+            as asked (id, secret_hash, generation, next_generation, now, refreshed_after, place)
         join auth.sessions as session on session.id = asked.id
         where session.secret_hash = asked.secret_hash and session.generation = asked.generation
             and session.revoked_at is null and session.expires_at > asked.now
@@ -54,7 +56,7 @@ const SPEND_MANY: &str = "
     )
     update auth.sessions as session set generation = spent.next_generation, refreshed_at = spent.now
     from spent where session.id = spent.id
-    returning session.id, session.user_id, session.created_at, session.methods, spent.generation";
+    returning session.id, session.user_id, session.created_at, session.methods, spent.place";
 
 /// Rotations on a directory of our own.
 pub(in crate::postgres) struct Rotations {
@@ -116,15 +118,10 @@ impl Database {
             (&column(rotations, |rotation| rotation.at.refreshed_after), Type::TIMESTAMPTZ_ARRAY),
         ];
         let rows = self.write("rotate_session", SPEND_MANY, &parameters).await?;
-        let generation = |row: &Row| row.get::<_, i64>(4);
-        let mut spent: HashMap<_, _> =
-            rows.iter().map(|row| ((row.get(0), generation(row)), live_session(row))).collect();
-        // Of those who asked for the same, the first has spent it.
-        let turn = |rotation: &Rotation| {
-            let of = (rotation.session_id.as_uuid(), i64::from(rotation.generation.number()));
-            spent.remove(&of).map_or(Turn::Undecided, Turn::Spent)
-        };
-        Ok(rotations.iter().map(turn).collect())
+        let mut spent: HashMap<i64, LiveSession> =
+            rows.iter().map(|row| (row.get(4), live_session(row))).collect();
+        let turn = |place| spent.remove(&place).map_or(Turn::Undecided, Turn::Spent);
+        Ok((1..).map(turn).take(rotations.len()).collect())
     }
 }
 
