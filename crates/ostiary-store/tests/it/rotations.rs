@@ -10,12 +10,7 @@ use ostiary_core::{
 use rstest::rstest;
 use tokio::task::JoinSet;
 
-use crate::support::{On, Opened, TestStore, event, open_postgres, secret_hash, start, while_held};
-
-async fn rotate(store: &dyn Store, rotation: Rotation) -> RotateOutcome {
-    let on_reuse = event(AuditAction::RefreshTokenReused, rotation.at.now);
-    store.rotate_session(rotation, on_reuse).await.unwrap()
-}
+use crate::support::{On, Opened, TestStore, event, open_postgres, rotate, secret_hash, start, while_held};
 
 /// Sessions of so many users.
 async fn opened(store: &dyn Store, count: usize) -> Vec<Opened> {

@@ -18,13 +18,8 @@ use ostiary_core::{
 use rstest::rstest;
 
 use crate::support::{
-    On, Opened, TestStore, after, client, event, live_at, opening, secret_hash, session, start,
+    On, Opened, TestStore, after, client, event, live_at, opening, rotate, secret_hash, session, start,
 };
-
-async fn rotate(store: &dyn Store, rotation: Rotation) -> RotateOutcome {
-    let on_reuse = event(AuditAction::RefreshTokenReused, rotation.at.now);
-    store.rotate_session(rotation, on_reuse).await.unwrap()
-}
 
 #[rstest]
 #[tokio::test]

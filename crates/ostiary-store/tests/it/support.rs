@@ -28,7 +28,7 @@ use ostiary_core::{
     session::TokenPair,
     store::{
         AuthenticationMethod, Exchange, ExchangeOutcome, LiveAt, LiveSession, NewAccount, NewSession,
-        OpenOutcome, Opening, RegisterOutcome, Rotation, SessionEvent, Store,
+        OpenOutcome, Opening, RegisterOutcome, RotateOutcome, Rotation, SessionEvent, Store,
     },
 };
 
@@ -166,6 +166,11 @@ impl Opened {
             grace: SignedDuration::from_secs(10),
         }
     }
+}
+
+pub(crate) async fn rotate(store: &dyn Store, rotation: Rotation) -> RotateOutcome {
+    let on_reuse = event(AuditAction::RefreshTokenReused, rotation.at.now);
+    store.rotate_session(rotation, on_reuse).await.unwrap()
 }
 
 /// A refresh token of the form of the replaced service's.
