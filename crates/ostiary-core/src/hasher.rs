@@ -10,6 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::password::{ParsedHash, Password, PasswordHash, PasswordScheme, UnusableHash, argon2, bcrypt};
 
+mod flood;
 mod job;
 mod lane;
 mod metrics;
@@ -32,6 +33,9 @@ pub struct HasherSettings {
     pub scheme: PasswordScheme,
     /// How many threads compute hashes; one a core.
     pub threads: usize,
+    /// How many of them go on while guesses flood the lane: one less than there are cores, so that whatever else is
+    /// asked meanwhile finds one free.
+    pub threads_in_flood: usize,
     /// How long work may wait before it starts.
     pub deadline: Duration,
 }
@@ -94,8 +98,8 @@ impl Hasher {
     }
 
     fn start_with(settings: HasherSettings, patience: Duration) -> Self {
-        let HasherSettings { scheme, threads, deadline } = settings;
-        Self { lane: Lane::start(threads, deadline, patience), scheme, decoy: scheme.decoy() }
+        let scheme = settings.scheme;
+        Self { lane: Lane::start(settings, patience), scheme, decoy: scheme.decoy() }
     }
 
     /// How new hashes are made.
@@ -165,7 +169,7 @@ impl Hasher {
         };
         let if_wrong = if if_right == Verdict::Unusable { Verdict::Unusable } else { Verdict::Wrong };
         let verdict = move |is_right| if is_right { if_right } else { if_wrong };
-        match hash {
+        let verdict = match hash {
             ParsedHash::Argon2(hash) => {
                 let cost = Cost::Argon2 { blocks: hash.blocks() };
                 let work = move |_: &_, _: &_, workspace: &mut _| {
@@ -181,7 +185,11 @@ impl Hasher {
                 };
                 self.lane.run(standing, cost, computations, work).await
             }
+        };
+        if let Ok(verdict) = verdict {
+            self.lane.compared(matches!(verdict, Verdict::Right | Verdict::RightButWeak));
         }
+        verdict
     }
 
     /// [`Password::is_too_common`], in the lane.

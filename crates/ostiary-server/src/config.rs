@@ -351,13 +351,15 @@ impl Settings {
     #[must_use]
     pub fn hasher(&self, default: PasswordScheme) -> HasherSettings {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = self.hash_threads.map_or(cores, usize::from);
         HasherSettings {
             scheme: match self.password_scheme {
                 Some(PasswordSchemeName::Argon2id) => PasswordScheme::Argon2id,
                 Some(PasswordSchemeName::Bcrypt) => PasswordScheme::Bcrypt,
                 None => default,
             },
-            threads: self.hash_threads.map_or(cores, usize::from),
+            threads,
+            threads_in_flood: threads.min(cores - 1).max(1),
             deadline: self.hash_deadline,
         }
     }

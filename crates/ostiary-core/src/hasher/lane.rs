@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    HasherError, Standing,
+    HasherError, HasherSettings, Standing,
     job::{Job, Pending},
     metrics::LaneMetrics,
     pace::Cost,
@@ -51,11 +51,11 @@ impl Lane {
     ///
     /// # Panics
     /// If the system gives no more threads.
-    pub(super) fn start(threads: usize, deadline: Duration, patience: Duration) -> Arc<Self> {
+    pub(super) fn start(settings: HasherSettings, patience: Duration) -> Arc<Self> {
         let metrics = LaneMetrics::new();
-        let queue = Mutex::new(Queue::new(threads, deadline, patience, metrics.clone()));
+        let queue = Mutex::new(Queue::new(settings, patience, metrics.clone()));
         let lane = Arc::new(Self { queue, arrived: Condvar::new(), begun: Condvar::new(), metrics });
-        for number in 0..threads {
+        for number in 0..settings.threads {
             lane.spawn(format!("hasher-{number}"), move |lane| lane.work(number));
             lane.spawn(format!("stand-in-{number}"), move |lane| lane.stand_in(number));
         }
@@ -98,6 +98,11 @@ impl Lane {
         Ok(place)
     }
 
+    /// A password was compared.
+    pub(super) fn compared(&self, is_right: bool) {
+        self.queue().compared(is_right);
+    }
+
     pub(super) fn close(&self) {
         self.queue().close();
         self.arrived.notify_all();
@@ -127,9 +132,9 @@ impl Lane {
         }
     }
 
-    /// Waits until there are jobs, or the lane closes. If that takes long, the memory is given back meanwhile.
+    /// Waits until there are jobs for one more thread, or the lane closes. If that takes long, the memory is given back meanwhile.
     fn await_jobs(&self, workspace: &mut Workspace) -> MutexGuard<'_, Queue> {
-        let has_nothing = |queue: &mut Queue| queue.is_empty() && !queue.is_closed();
+        let has_nothing = |queue: &mut Queue| !queue.has_work() && !queue.is_closed();
         let (queue, waited) = self
             .arrived
             .wait_timeout_while(self.queue(), KEEPS_MEMORY, has_nothing)

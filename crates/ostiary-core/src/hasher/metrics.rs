@@ -25,6 +25,8 @@ pub struct LaneMetrics {
     pub(super) computing: Gauge,
     /// How often a stand-in took the work of a thread that got no time from the system.
     pub(super) stood_in: Counter,
+    /// How often guesses began to flood the lane.
+    pub(super) floods: Counter,
     /// bcrypt computations, by how many a thread did together.
     pub(super) bcrypt: Family<Labels, Counter>,
 }
@@ -41,6 +43,7 @@ impl LaneMetrics {
             dropped: Family::default(),
             computing: Gauge::default(),
             stood_in: Counter::default(),
+            floods: Counter::default(),
             bcrypt: Family::default(),
         };
         // So that they are there, at zero, before anything happens.
@@ -78,6 +81,7 @@ impl LaneMetrics {
             "Jobs taken from a thread that got no processor time",
             self.stood_in.clone(),
         );
+        registry.register("floods", "How often guesses began to flood the lane", self.floods.clone());
         registry.register(
             "bcrypt_computations",
             "bcrypt computations, by how many a thread did together",

@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    Standing,
+    HasherSettings, Standing,
+    flood::Flood,
     job::Job,
     metrics::LaneMetrics,
     pace::{Cost, Load, Pace},
@@ -59,6 +60,8 @@ pub(super) struct Queue {
     /// What each thread computes.
     running: Vec<Option<Running>>,
     pace: Pace,
+    flood: Flood,
+    threads_in_flood: usize,
     deadline: Duration,
     patience: Duration,
     metrics: LaneMetrics,
@@ -70,7 +73,8 @@ impl Queue {
     const MAX_WAITING: usize = 1024;
 
     /// A thread that takes twice as long as it should, and `patience` at least, is held up.
-    pub(super) fn new(threads: usize, deadline: Duration, patience: Duration, metrics: LaneMetrics) -> Self {
+    pub(super) fn new(settings: HasherSettings, patience: Duration, metrics: LaneMetrics) -> Self {
+        let HasherSettings { scheme: _, threads, threads_in_flood, deadline } = settings;
         Self {
             waiting: BTreeMap::new(),
             next_number: 0,
@@ -78,6 +82,8 @@ impl Queue {
             unknown: Load::default(),
             running: (0..threads).map(|_| None).collect(),
             pace: Pace::FIRST,
+            flood: Flood::default(),
+            threads_in_flood: threads_in_flood.max(1),
             deadline,
             patience,
             metrics,
@@ -86,7 +92,7 @@ impl Queue {
     }
 
     /// Whether a job would be taken; else how long it would have to wait.
-    pub(super) fn admit(&self, standing: Standing) -> Result<(), Duration> {
+    pub(super) fn admit(&mut self, standing: Standing) -> Result<(), Duration> {
         let wait = self.expected_wait(standing);
         let waiting = match standing {
             Standing::Known => self.known.jobs(),
@@ -96,6 +102,7 @@ impl Queue {
             return Ok(());
         }
         self.metrics.refused_at_arrival(standing);
+        self.refused();
         Err(wait)
     }
 
@@ -107,6 +114,20 @@ impl Queue {
         self.metrics.entered(standing);
         self.waiting.insert(place, Waiting { job, arrived: Instant::now() });
         Ok(place)
+    }
+
+    fn refused(&mut self) {
+        if self.flood.refused(Instant::now()) {
+            self.metrics.floods.inc();
+            tracing::warn!(
+                "guesses flood the hashing lane: it leaves a core to everything else while they do"
+            );
+        }
+    }
+
+    /// A password was compared.
+    pub(super) fn compared(&mut self, is_right: bool) {
+        self.flood.compared(is_right);
     }
 
     /// The caller has gone; a job that has started is finished for nobody.
@@ -173,8 +194,19 @@ impl Queue {
         Some(taken.into_iter().map(|(_, waiting)| waiting.job).collect())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    /// Whether something waits that one more thread may take.
+    pub(super) fn has_work(&self) -> bool {
+        !self.waiting.is_empty() && self.has_free_thread(Instant::now())
+    }
+
+    fn has_free_thread(&self, now: Instant) -> bool {
+        self.running.iter().flatten().count() < self.threads(now)
+    }
+
+    /// How many threads may compute.
+    fn threads(&self, now: Instant) -> usize {
+        let all = self.running.len();
+        if self.flood.is_on(now) { self.threads_in_flood.min(all) } else { all }
     }
 
     pub(super) const fn is_closed(&self) -> bool {
@@ -192,19 +224,16 @@ impl Queue {
     /// How long until a job that comes now would start. Those who are not known wait for everybody else.
     fn expected_wait(&self, standing: Standing) -> Duration {
         let now = Instant::now();
-        let mut running = Duration::ZERO;
-        for thread in &self.running {
-            match thread {
-                Some(thread) => running += thread.due.saturating_duration_since(now),
-                None if self.waiting.is_empty() => return Duration::ZERO,
-                None => {}
-            }
+        if self.waiting.is_empty() && self.has_free_thread(now) {
+            return Duration::ZERO;
         }
+        let running = self.running.iter().flatten();
+        let running: Duration = running.map(|thread| thread.due.saturating_duration_since(now)).sum();
         let ahead = match standing {
             Standing::Known => self.pace.of_all(&[&self.known]),
             Standing::Unknown => self.pace.of_all(&[&self.known, &self.unknown]),
         };
-        let threads = u32::try_from(self.running.len().max(1)).unwrap_or(u32::MAX);
+        let threads = u32::try_from(self.threads(now).max(1)).unwrap_or(u32::MAX);
         running.saturating_add(ahead) / threads
     }
 
@@ -220,6 +249,7 @@ impl Queue {
                 let wait = self.expected_wait(standing);
                 if let Some(late) = self.leave(place) {
                     self.metrics.refused_late(standing);
+                    self.refused();
                     late.job.refuse(wait);
                 }
             }

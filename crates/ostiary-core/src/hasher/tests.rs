@@ -17,7 +17,8 @@ const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Threads without stand-ins, so that a test can hold them up.
 fn hasher(scheme: PasswordScheme, threads: usize, deadline: Duration) -> Hasher {
-    Hasher::start_with(HasherSettings { scheme, threads, deadline }, Duration::from_hours(1))
+    let settings = HasherSettings { scheme, threads, threads_in_flood: threads, deadline };
+    Hasher::start_with(settings, Duration::from_hours(1))
 }
 
 fn argon2id(threads: usize) -> Hasher {
@@ -195,6 +196,51 @@ async fn work_that_others_kept_going_before_is_refused_when_its_time_has_passed(
     assert_eq!(hasher.metrics().depth.get_or_create(&unknown).get(), 0);
 }
 
+#[tokio::test]
+async fn while_guesses_flood_the_lane_a_thread_rests_unless_most_passwords_are_right() {
+    for is_right in [false, true] {
+        let threads = 2;
+        let deadline = DEADLINE;
+        let settings =
+            HasherSettings { scheme: PasswordScheme::Argon2id, threads, threads_in_flood: 1, deadline };
+        let hasher = Hasher::start_with(settings, Duration::from_hours(1));
+        let (first, second) = (hold(&hasher), hold(&hasher));
+        (0..100).for_each(|_| hasher.lane.compared(is_right));
+        let whose = async || {
+            let cost = Cost::Argon2 { blocks: 100 * argon2::BLOCKS_OF_NEW };
+            let work = |_: &_, _: &_, _: &mut _| std::thread::current().id();
+            hasher.lane.run(Standing::Unknown, cost, Vec::new(), work).await.unwrap()
+        };
+        let mut waiting = Vec::new();
+        while hasher.admit(Standing::Unknown).is_ok() {
+            let mut job = Box::pin(whose());
+            assert!(poll_once(job.as_mut()).is_none());
+            waiting.push(job);
+        }
+        assert_eq!(hasher.metrics().floods.get(), u64::from(!is_right));
+
+        // The thread that is done with its work looks whether there is more for it.
+        drop(first);
+        let unknown = LaneMetrics::standing(Standing::Unknown);
+        let depth = || hasher.metrics().depth.get_or_create(&unknown).get();
+        if is_right {
+            while depth() > 0 {
+                std::thread::yield_now();
+            }
+            continue;
+        }
+        while hasher.metrics().computing.get() == 2 {
+            std::thread::yield_now();
+        }
+        drop(second);
+        let mut by = Vec::new();
+        for job in waiting {
+            by.push(job.await);
+        }
+        assert!(by.len() > 1 && by.iter().all(|thread| *thread == by[0]), "{by:?}");
+    }
+}
+
 /// The scheduling policy and the niceness of the calling thread: fields 41 and 19 of its `stat`, see proc(5).
 #[cfg(target_os = "linux")]
 fn policy_and_niceness() -> (u32, i32) {
@@ -208,7 +254,12 @@ fn policy_and_niceness() -> (u32, i32) {
 #[tokio::test]
 async fn work_runs_in_spare_time_and_that_of_a_thread_which_is_held_up_at_a_low_priority_by_its_stand_in() {
     const SCHED_IDLE: u32 = 5;
-    let settings = HasherSettings { scheme: PasswordScheme::Argon2id, threads: 1, deadline: DEADLINE };
+    let settings = HasherSettings {
+        scheme: PasswordScheme::Argon2id,
+        threads: 1,
+        threads_in_flood: 1,
+        deadline: DEADLINE,
+    };
     let hasher = Hasher::start_with(settings, Duration::from_millis(20));
     let (release, held) = mpsc::channel::<()>();
     let (seen, by) = mpsc::channel();
@@ -349,6 +400,7 @@ async fn the_figures_are_there_before_anything_happens_and_follow_what_does() {
         "ostiary_hash_lane_wait_seconds_count{standing=\"unknown\"} 0",
         "ostiary_hash_lane_refused_total{standing=\"unknown\"} 0",
         "ostiary_hash_lane_dropped_total{standing=\"known\"} 0",
+        "ostiary_hash_lane_floods_total 0",
         "# TYPE ostiary_hash_lane_computing gauge",
         "ostiary_hash_lane_bcrypt_computations_total{together=\"4\"} 0",
     ] {

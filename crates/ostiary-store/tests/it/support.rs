@@ -225,6 +225,7 @@ pub(crate) async fn ostiary(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> O
         hasher: Hasher::start(HasherSettings {
             scheme: PasswordScheme::Argon2id,
             threads: 1,
+            threads_in_flood: 1,
             deadline: std::time::Duration::from_mins(1),
         }),
         keys,
