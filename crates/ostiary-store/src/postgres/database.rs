@@ -13,7 +13,7 @@ use std::{
 };
 
 use deadpool_postgres::{
-    ClientWrapper, Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+    ClientWrapper, Connect, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime,
 };
 use ostiary_core::store::StoreError;
 use prometheus_client::registry::Registry;
@@ -84,6 +84,8 @@ impl Database {
         let PoolSize { least, most } = settings.pool;
         let writers = Pool::builder(manager)
             .max_size(usize::from(most.max(least)))
+            // A process of PostgreSQL that has just worked has what it needs in the processor's caches.
+            .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(ACQUIRE_TIMEOUT))
             .create_timeout(Some(ACQUIRE_TIMEOUT))
             .recycle_timeout(Some(ACQUIRE_TIMEOUT))
