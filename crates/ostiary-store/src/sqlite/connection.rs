@@ -17,8 +17,8 @@ const LEAST_LIBRARY: i32 = 3_051_003;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a connection that reads keeps of the file, at most. With SQLite's 2 MiB most reads go to the system again.
-const READER_CACHE_KIB: i64 = 16 * 1024;
+/// What a connection keeps of the file, at most. With SQLite's 2 MiB most reads go to the system again.
+const CACHE_KIB: i64 = 16 * 1024;
 
 /// A database cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +160,6 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let open = || {
         let connection = open(path)?;
         connection.pragma_update(None, "query_only", "on")?;
-        connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
         Ok(connection)
     };
     open().map_err(|error: rusqlite::Error| OpenError::new(path, &error))
@@ -170,6 +169,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(64);
     // Otherwise a statement is planned anew, for 50 us, whenever a parameter changes that an index might depend on.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
