@@ -46,6 +46,8 @@ struct Peer {
     on_postgres: bool,
     /// What hashes passwords: `PASSWORD_SCHEME` of Ostiary.
     scheme: &'static str,
+    /// Whether it signs JWTs with a shared secret (HS256); then Ostiary does, too.
+    signs_with_secret: bool,
     /// What its refresh is.
     refresh: &'static str,
     /// The least that Ostiary's refreshes are to be to its own.
@@ -64,6 +66,7 @@ const PEERS: [Peer; 4] = [
         name: "Better Auth",
         on_postgres: true,
         scheme: "argon2id",
+        signs_with_secret: false,
         refresh: "Its refresh moves a session's expiry; the cookie stays the same.",
         refresh_goal: AHEAD,
         api: &better_auth::API,
@@ -73,6 +76,7 @@ const PEERS: [Peer; 4] = [
         name: "FastAPI Users",
         on_postgres: true,
         scheme: "argon2id",
+        signs_with_secret: false,
         refresh: "It has no refresh.",
         refresh_goal: AHEAD,
         api: &fastapi_users::API,
@@ -82,6 +86,7 @@ const PEERS: [Peer; 4] = [
         name: "PocketBase",
         on_postgres: false,
         scheme: "bcrypt",
+        signs_with_secret: true,
         refresh: "Its refresh signs another JWT, writes nothing, and leaves the old one good.",
         refresh_goal: AHEAD,
         api: &pocketbase::API,
@@ -91,6 +96,7 @@ const PEERS: [Peer; 4] = [
         name: "the replaced stack",
         on_postgres: true,
         scheme: "bcrypt",
+        signs_with_secret: true,
         refresh: "Its refresh rotates, in one transaction.",
         refresh_goal: FAR_AHEAD,
         api: &ostiary::REPLACED,
@@ -124,6 +130,7 @@ impl Peer {
     fn report(&self, compared: anyhow::Result<Vec<PeerFigure>>) -> PeerReport {
         let store = if self.on_postgres { "PostgreSQL" } else { "SQLite" };
         let hash = if self.scheme == "bcrypt" { "bcrypt of cost 12" } else { "Argon2id (19 MiB, 2 passes)" };
+        let tokens = if self.signs_with_secret { ", JWTs by HS256" } else { "" };
         let version = Command::new(self.script()).arg("version").output();
         let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
         let (figures, failure) = match compared {
@@ -132,7 +139,7 @@ impl Peer {
         };
         PeerReport {
             name: self.name,
-            setting: format!("{store}, {hash}"),
+            setting: format!("{store}, {hash}{tokens}"),
             version: version.unwrap_or_default(),
             refresh: self.refresh,
             figures,

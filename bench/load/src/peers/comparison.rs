@@ -65,6 +65,9 @@ pub(super) async fn compare(peer: &Peer, server: &Path, plan: &Plan) -> anyhow::
         ("RATE_LIMITS", "off".to_owned()),
         ("PASSWORD_SCHEME", peer.scheme.to_owned()),
     ];
+    if peer.signs_with_secret {
+        settings.push(("JWT_SECRET_KEY", "a secret of the benchmark, 5b1f0c2e9d7a4836".to_owned()));
+    }
     settings.extend(database("ostiary"));
     let ours = Make {
         name: "Ostiary",
