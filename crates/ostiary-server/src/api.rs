@@ -31,7 +31,7 @@ mod sessions;
 
 /// The router of the whole server.
 pub fn router(app: App) -> Router {
-    let (router, document) = routes().split_for_parts();
+    let (router, document) = described_routes();
     let documented = document.paths.paths.keys().map(String::as_str);
     let paths: Arc<[String]> = documented.chain(docs::PAGES).map(str::to_owned).collect();
     let router = router
@@ -44,7 +44,13 @@ pub fn router(app: App) -> Router {
 /// The OpenAPI document.
 #[must_use]
 pub fn document() -> Document {
-    routes().split_for_parts().1
+    described_routes().1
+}
+
+fn described_routes() -> (Router<App>, Document) {
+    let (router, mut document) = routes().split_for_parts();
+    schemas::describe_failures(&mut document);
+    (router, document)
 }
 
 fn routes() -> OpenApiRouter<App> {
@@ -92,6 +98,8 @@ fn matches(template: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -108,8 +116,25 @@ mod tests {
     }
 
     #[test]
+    fn the_document_says_how_requests_fail() {
+        let document = serde_json::to_value(document()).unwrap();
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations: Vec<_> = paths.flat_map(|path| path.as_object().unwrap().values()).collect();
+        assert!(operations.len() >= 14, "{}", operations.len());
+        for operation in operations {
+            let takes_a_body = !operation["requestBody"].is_null();
+            for (status, is_possible) in [("408", takes_a_body), ("413", takes_a_body), ("500", true)] {
+                let schema = &operation["responses"][status]["content"]["application/json"]["schema"];
+                let expected =
+                    if is_possible { "#/components/schemas/ErrorResponse".into() } else { Value::Null };
+                assert_eq!(schema["$ref"], expected, "{status} of {}", operation["operationId"]);
+            }
+        }
+    }
+
+    #[test]
     fn every_route_is_in_the_document() {
-        let (router, document) = routes().split_for_parts();
+        let (router, document) = described_routes();
         let shown = format!("{router:?}");
         let mut served: Vec<&str> =
             shown.split('"').filter(|text| text.starts_with('/') && !is_fallback(text)).collect();

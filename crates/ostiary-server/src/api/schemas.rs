@@ -1,12 +1,14 @@
 //! The OpenAPI document's frame, and the schemas that several endpoints share. Titles, names and
 //! constraints are those of the replaced service, whose generated clients go on working.
 
+use axum::http::StatusCode;
 use ostiary_core::session::TokenPair;
 use serde::Serialize;
 use utoipa::{
     Modify, OpenApi, ToSchema,
     openapi::{
-        Info, OpenApi as Document,
+        Content, Info, OpenApi as Document, Ref, ResponseBuilder,
+        path::Operation,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -49,6 +51,28 @@ impl Modify for Credentials {
         components.add_security_scheme("access_token", SecurityScheme::Http(bearer.build()));
         components.add_security_scheme("service_credential", SecurityScheme::Http(basic.build()));
     }
+}
+
+/// Adds what any endpoint, or any that takes a body, may answer when something goes wrong.
+pub(super) fn describe_failures(document: &mut Document) {
+    for path in document.paths.paths.values_mut() {
+        let operations =
+            [&mut path.get, &mut path.put, &mut path.post, &mut path.patch, &mut path.delete].into_iter();
+        for operation in operations.flatten() {
+            if operation.request_body.is_some() {
+                describe_failure(operation, StatusCode::REQUEST_TIMEOUT, "The body did not come in time");
+                describe_failure(operation, StatusCode::PAYLOAD_TOO_LARGE, "The body is too large");
+            }
+            let defect = "A defect or a damaged store, of which the log says more";
+            describe_failure(operation, StatusCode::INTERNAL_SERVER_ERROR, defect);
+        }
+    }
+}
+
+fn describe_failure(operation: &mut Operation, status: StatusCode, description: &str) {
+    let body = Content::new(Some(Ref::from_schema_name("ErrorResponse")));
+    let response = ResponseBuilder::new().description(description).content("application/json", body).build();
+    operation.responses.responses.insert(status.as_str().to_owned(), response.into());
 }
 
 /// An access token and what gets the next one.
