@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, Request};
 use crate::{
     app::App,
     extract::{media_type, read_body},
-    problem::Problem,
+    problem::{OAuthError, Problem},
 };
 
 /// The parameters of a request. A handler asks for those that it knows; all others are ignored.
@@ -23,6 +23,17 @@ pub enum OAuthFormFault {
     Malformed,
     /// It gives a parameter two values: others might read the other one.
     Repeated,
+}
+
+impl From<OAuthFormFault> for Problem {
+    fn from(fault: OAuthFormFault) -> Self {
+        let description = match fault {
+            OAuthFormFault::OtherMediaType => "The body must be application/x-www-form-urlencoded",
+            OAuthFormFault::Malformed => "The body is not a well-formed application/x-www-form-urlencoded",
+            OAuthFormFault::Repeated => "A parameter is included more than once",
+        };
+        Self::OAuth { error: OAuthError::InvalidRequest, description }
+    }
 }
 
 impl OAuthForm {

@@ -17,7 +17,7 @@ use ostiary_core::{
 };
 use serde_json::{Value, json};
 
-use crate::{oauth_form::OAuthFormFault, validation::FieldError};
+use crate::validation::FieldError;
 
 /// How a service is asked for its credential.
 const SERVICE_CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"ostiary\"");
@@ -193,17 +193,6 @@ fn whole_seconds(time: Duration) -> u64 {
 impl From<Vec<FieldError>> for Problem {
     fn from(errors: Vec<FieldError>) -> Self {
         Self::Validation(errors)
-    }
-}
-
-impl From<OAuthFormFault> for Problem {
-    fn from(fault: OAuthFormFault) -> Self {
-        let description = match fault {
-            OAuthFormFault::OtherMediaType => "The body must be application/x-www-form-urlencoded",
-            OAuthFormFault::Malformed => "The body is not a well-formed application/x-www-form-urlencoded",
-            OAuthFormFault::Repeated => "A parameter is included more than once",
-        };
-        Self::OAuth { error: OAuthError::InvalidRequest, description }
     }
 }
 
