@@ -17,6 +17,7 @@ use crate::{
     client_address::TrustedProxies,
     config::Settings,
     limiter::LimiterMetrics,
+    listener::ConnectionMetrics,
     metrics::{self, RequestMetrics},
 };
 
@@ -40,6 +41,8 @@ pub struct Parts {
     pub forgotten_proxy: Once,
     /// What is counted of requests.
     pub metrics: RequestMetrics,
+    /// What is counted of connections.
+    pub connection_metrics: ConnectionMetrics,
     /// What the limiter tells about itself.
     pub limiter_metrics: LimiterMetrics,
     /// Whether the server is about to stop, and wants no new work.
@@ -59,6 +62,7 @@ impl App {
             trusted_proxies: settings.trusted_proxies(),
             forgotten_proxy: Once::new(),
             metrics: RequestMetrics::default(),
+            connection_metrics: ConnectionMetrics::default(),
             limiter_metrics,
             draining: AtomicBool::new(false),
         }))
@@ -70,6 +74,7 @@ impl App {
         let ostiary = &self.ostiary;
         let mut registry = metrics::registry(ostiary.clock.now());
         self.metrics.register(&mut registry);
+        self.connection_metrics.register(&mut registry);
         ostiary.hasher.metrics().register(&mut registry);
         ostiary.limit_metrics.register(&mut registry);
         self.limiter_metrics.register(&mut registry);

@@ -14,12 +14,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
+mod metrics;
 pub mod open_files;
 mod protocols;
 mod slots;
 mod watch;
 mod watched_body;
 
+pub use metrics::ConnectionMetrics;
 use protocols::protocols;
 use slots::Slots;
 use watch::{Watch, WatchedIo};
@@ -68,14 +70,15 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves `router` on `listener` until `stop`, then lets what is in flight finish. Says whether all of
-/// it did within the drain time-out.
+/// it did within the drain time-out. Connections are counted in `metrics`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: ConnectionLimits,
+    metrics: ConnectionMetrics,
     stop: CancellationToken,
 ) -> bool {
-    let slots = Arc::new(Slots::new(limits.max_connections));
+    let slots = Arc::new(Slots::new(limits.max_connections, metrics));
     let warning = Seldom::default();
     let connections = TaskTracker::new();
     let abort = CancellationToken::new();

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     VERSION,
-    listener::{self, ConnectionLimits},
+    listener::{self, ConnectionLimits, ConnectionMetrics},
     problem::Problem,
 };
 
@@ -45,7 +45,9 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
 
 /// Serves the figures of `registry` on `listener` until `stop`.
 pub async fn serve(listener: TcpListener, registry: Registry, stop: CancellationToken) {
-    listener::serve(listener, router(registry), LIMITS, stop).await;
+    // Who reads the figures is no client.
+    let connections = ConnectionMetrics::default();
+    listener::serve(listener, router(registry), LIMITS, connections, stop).await;
 }
 
 /// Figures of the build and of the process, to which the parts of the server add theirs.

@@ -67,7 +67,8 @@ async fn serve(settings: &Settings, no_color: bool, start: Instant) -> anyhow::R
                 metrics::serve(listener, app.figures(), stop.clone()).await;
             }
         };
-        tokio::join!(listener::serve(listener, router, limits, stop.clone()), figures).0
+        let connections = app.connection_metrics.clone();
+        tokio::join!(listener::serve(listener, router, limits, connections, stop.clone()), figures).0
     };
     let mut serving = std::pin::pin!(serving);
     tokio::select! {

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::watch::Watch;
+use super::{metrics::ConnectionMetrics, watch::Watch};
 use crate::seldom::Seldom;
 
 /// How often it is looked whether a connection waits, while all are at work.
@@ -29,6 +29,7 @@ pub(super) struct Slots {
     /// How many make room at a time.
     batch: usize,
     taken: Mutex<Taken>,
+    metrics: ConnectionMetrics,
     warning: Seldom,
 }
 
@@ -39,12 +40,13 @@ struct Taken {
 }
 
 impl Slots {
-    /// Room for `count` connections.
-    pub(super) fn new(count: usize) -> Self {
+    /// Room for `count` connections, counted in `metrics`.
+    pub(super) fn new(count: usize, metrics: ConnectionMetrics) -> Self {
         Self {
             free: Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))),
             batch: (count / BATCHES).max(1),
             taken: Mutex::default(),
+            metrics,
             warning: Seldom::default(),
         }
     }
@@ -61,6 +63,8 @@ impl Slots {
         let number = taken.next;
         taken.next += 1;
         taken.watches.insert(number, watch);
+        self.metrics.accepted.inc();
+        self.metrics.open.inc();
         Slot { number, slots: Arc::clone(self), _free: free }
     }
 
@@ -100,6 +104,7 @@ impl Slots {
         }
         for (_, watch) in waiting.iter().take(self.batch) {
             watch.close();
+            self.metrics.made_room.inc();
         }
     }
 }
@@ -114,5 +119,6 @@ pub(super) struct Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.slots.taken().watches.remove(&self.number);
+        self.slots.metrics.open.dec();
     }
 }

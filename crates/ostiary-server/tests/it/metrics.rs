@@ -170,6 +170,31 @@ async fn requests_and_their_statements_are_counted(
     assert_eq!(Figures::at(address).await.statements(on, "register"), 2);
 }
 
+#[tokio::test]
+async fn connections_are_counted_those_that_made_room_too() {
+    let server = Server::start_with(On::Sqlite, &[("MAX_CONNECTIONS", "10")]).await;
+    let address = listen(&server).await;
+    let connect = || TcpStream::connect(server.address).unwrap();
+    let mut idle: Vec<_> = (0..10).map(|_| connect()).collect();
+    let open = "ostiary_connections_open";
+    while Figures::at(address).await.count(open) < 10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(Figures::at(address).await.count("ostiary_connections_made_room_total"), 0);
+
+    idle.push(connect());
+    while Figures::at(address).await.count("ostiary_connections_accepted_total") < 11 {
+        tokio::task::yield_now().await;
+    }
+    let figures = Figures::at(address).await;
+    assert_eq!(figures.count("ostiary_connections_made_room_total"), 1);
+    assert_eq!(figures.count(open), 10);
+    idle.clear();
+    while Figures::at(address).await.count(open) > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Or a client could fill the memory of the server, and of Prometheus.
 #[tokio::test]
 async fn what_clients_make_up_is_counted_together() {

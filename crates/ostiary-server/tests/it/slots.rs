@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get, routing::post};
 use bytes::Bytes;
-use ostiary_server::listener::{self, ConnectionLimits};
+use ostiary_server::listener::{self, ConnectionLimits, ConnectionMetrics};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -51,7 +51,8 @@ impl Listening {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn(listener::serve(listener, router, limits, CancellationToken::new()));
+        let (connections, stop) = (ConnectionMetrics::default(), CancellationToken::new());
+        let serving = tokio::spawn(listener::serve(listener, router, limits, connections, stop));
         Self { address, done, serving }
     }
 

@@ -100,7 +100,8 @@ impl Server {
         let limits = settings.connection_limits();
         jobs::start(&app, &stop);
         let router = api::router(app.clone());
-        let serving = tokio::spawn(listener::serve(listener, router, limits, stop.clone()));
+        let connections = app.connection_metrics.clone();
+        let serving = tokio::spawn(listener::serve(listener, router, limits, connections, stop.clone()));
         Self { address, clock, http: http_client(), place, app, stop, serving, _watch: watch }
     }
 
