@@ -132,7 +132,8 @@ impl Lane {
         }
     }
 
-    /// Waits until there are jobs for one more thread, or the lane closes. If that takes long, the memory is given back meanwhile.
+    /// Waits until there are jobs for one more thread, or the lane closes. If that takes long, the memory is given
+    /// back meanwhile.
     fn await_jobs(&self, workspace: &mut Workspace) -> MutexGuard<'_, Queue> {
         let has_nothing = |queue: &mut Queue| !queue.has_work() && !queue.is_closed();
         let (queue, waited) = self

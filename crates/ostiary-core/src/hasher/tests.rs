@@ -199,10 +199,12 @@ async fn work_that_others_kept_going_before_is_refused_when_its_time_has_passed(
 #[tokio::test]
 async fn while_guesses_flood_the_lane_a_thread_rests_unless_most_passwords_are_right() {
     for is_right in [false, true] {
-        let threads = 2;
-        let deadline = DEADLINE;
-        let settings =
-            HasherSettings { scheme: PasswordScheme::Argon2id, threads, threads_in_flood: 1, deadline };
+        let settings = HasherSettings {
+            scheme: PasswordScheme::Argon2id,
+            threads: 2,
+            threads_in_flood: 1,
+            deadline: DEADLINE,
+        };
         let hasher = Hasher::start_with(settings, Duration::from_hours(1));
         let (first, second) = (hold(&hasher), hold(&hasher));
         (0..100).for_each(|_| hasher.lane.compared(is_right));
