@@ -9,7 +9,7 @@ use crate::{
     clock::earlier,
     id::{SessionId, UserId},
     jwt::AccessTokenClaims,
-    store::{Account, LiveAt, LiveSession, RevokedSession, StoreError},
+    store::{Account, LiveAt, RevokedSession, StoreError},
 };
 
 /// A revocation can become visible this much after its time: no statement takes longer.
@@ -59,7 +59,11 @@ impl Ostiary {
     /// # Errors
     /// If it is not good, or its session is over, or the store fails.
     pub async fn authenticate(&self, token: &str) -> Result<Caller, AccessError> {
-        let (_, session) = self.read_token(token).await?.ok_or(AccessError::BadToken)?;
+        let shown = self.verify(token).ok_or(AccessError::BadToken)?;
+        // What they do may not stand on what was so a moment ago.
+        let session = self.store.find_session(shown.session_id, shown.at).await?;
+        let session =
+            session.filter(|session| session.user_id == shown.user_id).ok_or(AccessError::BadToken)?;
         Ok(Caller { user_id: session.user_id, session_id: session.id })
     }
 
@@ -68,7 +72,10 @@ impl Ostiary {
     /// # Errors
     /// If the store fails.
     pub async fn introspect(&self, token: &str) -> Result<Option<AccessTokenClaims>, StoreError> {
-        Ok(self.read_token(token).await?.map(|(claims, _)| claims))
+        let Some(shown) = self.verify(token) else { return Ok(None) };
+        let look = self.store.find_session(shown.session_id, shown.at);
+        let session = self.recent.session(shown.session_id, shown.at.now, look).await?;
+        Ok(session.filter(|session| session.user_id == shown.user_id).map(|_| shown.claims))
     }
 
     /// The account of the user whose access token this is. `None` if the directory of accounts has none of them.
@@ -77,16 +84,11 @@ impl Ostiary {
     /// If the token is not good, or its session is over, or the store cannot serve it.
     pub async fn own_account(&self, token: &str) -> Result<Option<Account>, AccessError> {
         let shown = self.verify(token).ok_or(AccessError::BadToken)?;
-        let found = self.store.find_session_account(shown.session_id, shown.at).await?;
+        let look = self.store.find_session_account(shown.session_id, shown.at);
+        let found = self.recent.account(shown.session_id, shown.at.now, look).await?;
         let (_, account) =
             found.filter(|(session, _)| session.user_id == shown.user_id).ok_or(AccessError::BadToken)?;
         Ok(account)
-    }
-
-    async fn read_token(&self, token: &str) -> Result<Option<(AccessTokenClaims, LiveSession)>, StoreError> {
-        let Some(shown) = self.verify(token) else { return Ok(None) };
-        let session = self.store.find_session(shown.session_id, shown.at).await?;
-        Ok(session.filter(|session| session.user_id == shown.user_id).map(|session| (shown.claims, session)))
     }
 
     /// What a token says, if it was issued here and is good now, as far as it can tell by itself.

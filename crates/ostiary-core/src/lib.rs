@@ -26,6 +26,7 @@ pub mod logout;
 pub mod password;
 pub mod policy;
 pub mod profile;
+pub mod recent;
 pub mod refresh_token;
 pub mod secret;
 pub mod self_service;
@@ -39,6 +40,8 @@ pub struct Ostiary {
     pub store: Arc<dyn store::Store>,
     /// What time it is.
     pub clock: Arc<dyn clock::Clock>,
+    /// The sessions that were asked about a moment ago.
+    pub recent: recent::RecentSessions,
     /// The lane that computes password hashes.
     pub hasher: hasher::Hasher,
     /// The keys that sign access tokens.

@@ -108,7 +108,8 @@ impl Ostiary {
             let opened = session.of(user_id);
             let opening = Opening { user_id, session, seen, most: self.policy.max_sessions };
             let event = AuditEvent::new(AuditAction::UserLoggedIn, Actor::User, client, now);
-            match self.store.open_session(opening, event).await? {
+            // It may end another session of the user.
+            match self.recent.after(self.store.open_session(opening, event)).await? {
                 OpenOutcome::Opened => {
                     return Ok((user_id, self.token_pair(&opened, &token, &key, now).await));
                 }

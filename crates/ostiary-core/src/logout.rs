@@ -18,10 +18,11 @@ impl Ostiary {
     pub async fn log_out(&self, token: &str, client: &Client) -> Result<(), StoreError> {
         let event = self.event(AuditAction::UserLoggedOut, client);
         if let Ok(token) = self.refresh_tokens.read(token) {
-            self.store.revoke_session(token.session_id, None, Revocation::LoggedOut, event).await?;
+            let ended = self.store.revoke_session(token.session_id, None, Revocation::LoggedOut, event);
+            self.recent.after(ended).await?;
         } else if let Some(foreign) = ForeignToken::parse(token) {
             let in_its_place = self.refresh_tokens.in_place_of(&foreign).session_id;
-            self.store.revoke_foreign_token(foreign.hash(), in_its_place, event).await?;
+            self.recent.after(self.store.revoke_foreign_token(foreign.hash(), in_its_place, event)).await?;
         }
         Ok(())
     }
@@ -33,7 +34,8 @@ impl Ostiary {
     pub async fn log_out_everywhere(&self, caller: &Caller, client: &Client) -> Result<u64, StoreError> {
         let event = self.event(AuditAction::UserLoggedOutEverywhere, client);
         let event = SessionEvent { event, session_id: caller.session_id };
-        self.store.revoke_sessions_of(caller.user_id, Revocation::LoggedOut, event).await
+        let ended = self.store.revoke_sessions_of(caller.user_id, Revocation::LoggedOut, event);
+        self.recent.after(ended).await
     }
 
     /// The sessions of a user that are alive, the last refreshed first.
@@ -55,7 +57,9 @@ impl Ostiary {
         client: &Client,
     ) -> Result<RevokeOutcome, StoreError> {
         let event = self.event(AuditAction::SessionRevoked, client);
-        self.store.revoke_session(session_id, Some(caller.user_id), Revocation::EndedByUser, event).await
+        let why = Revocation::EndedByUser;
+        let ended = self.store.revoke_session(session_id, Some(caller.user_id), why, event);
+        self.recent.after(ended).await
     }
 
     /// `action`, by the user whom it is about, now.

@@ -15,6 +15,8 @@ pub struct Policy {
     pub session_idle: Option<SignedDuration>,
     /// How many sessions a user may have; a new one ends the one that was refreshed the longest ago.
     pub max_sessions: Option<u32>,
+    /// For how long what the store said of a session serves others; zero if it is asked each time.
+    pub session_cache: SignedDuration,
     /// How long after a rotation the spent token still gets the same answer; 0 to 60 s.
     pub refresh_grace: SignedDuration,
     /// Who issues access tokens, and for whom.

@@ -93,7 +93,8 @@ impl Ostiary {
             let changed_at = event.at;
             let event = SessionEvent { event, session_id: caller.session_id };
             let seen = account.profile.take();
-            if self.store.replace_profile(caller.user_id, seen, new.clone(), event).await? == Change::Made {
+            let change = self.store.replace_profile(caller.user_id, seen, new.clone(), event);
+            if self.recent.after(change).await? == Change::Made {
                 return Ok(Account { profile: new, updated_at: Some(changed_at), ..account });
             }
         }
@@ -118,7 +119,7 @@ impl Ostiary {
             let change = PasswordChange { user_id: caller.user_id, seen, new: new.clone() };
             let event = self.event(AuditAction::PasswordChanged, client);
             let event = SessionEvent { event, session_id: caller.session_id };
-            if self.store.change_password(change, event).await? == Change::Made {
+            if self.recent.after(self.store.change_password(change, event)).await? == Change::Made {
                 return Ok(());
             }
         }
@@ -139,7 +140,7 @@ impl Ostiary {
         // Of an account that is gone its events keep the id alone.
         let event = self.event(AuditAction::UserDeleted, &Client::default());
         let event = SessionEvent { event, session_id: caller.session_id };
-        let is_deleted = self.store.delete_account(caller.user_id, event).await?;
+        let is_deleted = self.recent.after(self.store.delete_account(caller.user_id, event)).await?;
         if is_deleted { Ok(()) } else { Err(SelfServiceError::NoSuchUser) }
     }
 

@@ -71,6 +71,7 @@ impl Ostiary {
                 Ok(self.token_pair(&session, &token.successor(), &key, now).await)
             }
             RotateOutcome::Reused(user_id) => {
+                self.recent.forget();
                 tracing::warn!(%user_id, session_id = %token.session_id, "a spent refresh token was used again; its session is revoked");
                 Err(RefreshError::Refused)
             }
@@ -94,7 +95,8 @@ impl Ostiary {
         };
         let event = AuditEvent::new(AuditAction::RefreshTokenExchanged, Actor::User, client, now);
         let on_reuse = AuditEvent::new(AuditAction::RefreshTokenReused, Actor::Anyone, client, now);
-        match self.store.exchange_token(exchange, event, on_reuse).await? {
+        // It may end another session of the user.
+        match self.recent.after(self.store.exchange_token(exchange, event, on_reuse)).await? {
             ExchangeOutcome::Opened(session) | ExchangeOutcome::Repeated(session) => {
                 Ok(self.token_pair(&session, &token, &key, now).await)
             }

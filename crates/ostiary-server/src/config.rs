@@ -198,6 +198,11 @@ pub struct Settings {
     #[arg(long, env = "MAX_SESSIONS_PER_USER", default_value_t = 100, help_heading = "Secrets and tokens",
           value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub max_sessions_per_user: u32,
+    /// For how long what the database said of a session serves other requests that only read, in milliseconds; 0 asks
+    /// it each time. What another node ends counts here that much later
+    #[arg(long, env = "SESSION_CACHE_MILLISECONDS", default_value_t = 500, help_heading = "Secrets and tokens",
+          value_name = "MILLISECONDS", value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub session_cache_milliseconds: u32,
     /// How long a spent refresh token still gets the same successor, in seconds
     #[arg(long, env = "REFRESH_GRACE_SECONDS", default_value_t = 10, help_heading = "Secrets and tokens",
           value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=60))]
@@ -335,6 +340,7 @@ impl Settings {
                 issuer: self.public_url.clone(),
                 audience: self.jwt_audience.clone(),
             },
+            session_cache: SignedDuration::from_millis(i64::from(self.session_cache_milliseconds)),
             token_groups: self.access_token_groups,
             refresh_grace: SignedDuration::from_secs(i64::from(self.refresh_grace_seconds)),
             registration_groups: self.registration_groups.clone(),

@@ -13,6 +13,7 @@ use ostiary_core::{
     known_device::DeviceTokenKeys,
     limit::{BudgetKeys, LimitMetrics},
     password::PasswordScheme,
+    recent::RecentSessions,
     refresh_token::RefreshTokenKeys,
     secret::{SecretFingerprint, ServerSecret},
     service::ServiceCredentialKeys,
@@ -157,12 +158,14 @@ async fn start_by(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Result<
     }
     let Chosen { limiter, metrics: limiter_metrics } =
         limiter::choose(settings).map_err(StartError::Settings)?;
+    let policy = settings.policy();
     let ostiary = Ostiary {
         node: NodeId::new(clock.now()),
         store,
         clock,
         hasher: Hasher::start(settings.hasher(password_scheme)),
         keys,
+        recent: RecentSessions::new(policy.session_cache),
         limiter,
         budget_keys: BudgetKeys::derive(&secret),
         limit_metrics: LimitMetrics::default(),
@@ -170,7 +173,7 @@ async fn start_by(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Result<
         refresh_tokens: RefreshTokenKeys::derive(&secret),
         service_credentials: ServiceCredentialKeys::derive(&secret),
         contacts: ContactRules::new(settings.default_region),
-        policy: settings.policy(),
+        policy,
     };
     Ok(Started { ostiary, limiter_metrics, secret: source, database: description })
 }

@@ -252,6 +252,8 @@ async fn a_token_is_not_accepted_once_its_session_or_user_is_gone(
     server.execute(
         "update users set active = false where id in (select user_id from contacts where value = 'anna')",
     );
+    // What the database said is over by then.
+    server.clock.advance(SignedDuration::from_secs(1));
     judge.refuses(&token).await;
     server.execute("update users set active = true");
     judge.accepts(&token).await;

@@ -34,6 +34,7 @@ mod outage;
 mod password;
 mod refresh;
 mod revocations;
+mod session_cache;
 mod sessions;
 mod slots;
 mod slow_clients;

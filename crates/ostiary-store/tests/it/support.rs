@@ -20,6 +20,7 @@ use ostiary_core::{
     limit::{BudgetKeys, LimitMetrics, LimitPolicy, Rule, Unlimited},
     password::{PasswordHash, PasswordScheme},
     policy::{PasswordPolicy, Policy},
+    recent::RecentSessions,
     refresh_token::{
         ForeignToken, Generation, RefreshToken, RefreshTokenKeys, SessionSecret, SessionSecretHash,
     },
@@ -229,6 +230,7 @@ pub(crate) async fn ostiary(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> O
             deadline: std::time::Duration::from_mins(1),
         }),
         keys,
+        recent: RecentSessions::new(SignedDuration::ZERO),
         limiter: Arc::new(Unlimited),
         budget_keys: BudgetKeys::derive(&server_secret()),
         limit_metrics: LimitMetrics::default(),
@@ -242,6 +244,7 @@ pub(crate) async fn ostiary(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> O
             session_lifetime: SignedDuration::from_hours(24 * 30),
             session_idle: Some(SESSION_IDLE),
             max_sessions: None,
+            session_cache: SignedDuration::ZERO,
             refresh_grace: SignedDuration::from_secs(10),
             token_parties: TokenParties { issuer: None, audience: None },
             token_groups: false,
