@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    net::SocketAddr,
     ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -11,7 +12,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::client::{Client, NO_ANSWER, TIMEOUT};
+use crate::{
+    client::{Client, NO_ANSWER, TIMEOUT},
+    wire::{self, JSON},
+};
 
 const REGISTER: &str = "/api/v1/auth/register";
 const LOGIN: &str = "/api/v1/auth/login";
@@ -101,6 +105,25 @@ impl Users {
     #[must_use]
     pub fn have_known_devices(&self) -> bool {
         self.devices.iter().all(Option::is_some)
+    }
+
+    /// Where their server listens.
+    #[must_use]
+    pub const fn server(&self) -> SocketAddr {
+        self.client.address()
+    }
+
+    /// What each of them sends to log in, from the device that is known of them.
+    #[must_use]
+    pub fn logins(&self) -> Vec<Vec<u8>> {
+        let request = |(index, device): (usize, &Option<String>)| {
+            let user = self.first + index;
+            let device =
+                device.as_ref().map(|device| format!("ostiary-device: {device}\r\n")).unwrap_or_default();
+            let login = json!({"login": name(user), "password": password(user)});
+            wire::post(LOGIN, &format!("{JSON}{device}"), &login.to_string())
+        };
+        self.devices.iter().enumerate().map(request).collect()
     }
 
     /// Logs a user in from the device that is known of them; gives the status.

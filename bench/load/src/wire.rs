@@ -13,6 +13,8 @@ use tokio::{
 
 use crate::client::Answer;
 
+/// The header of a body in JSON.
+pub(crate) const JSON: &str = "content-type: application/json\r\n";
 /// How many headers an answer may have.
 pub(crate) const MAX_HEADERS: usize = 32;
 /// How many bytes an answer may have; those of a token or an account are fewer.

@@ -11,14 +11,12 @@ use tokio::task::JoinSet;
 
 use crate::{
     client::TIMEOUT,
-    wire::{self, Wire},
+    wire::{self, JSON, Wire},
 };
 
 const REFRESH: &str = "/api/v1/auth/refresh";
 pub(crate) const ME: &str = "/api/v1/auth/me";
 pub(crate) const INTROSPECT: &str = "/api/v1/auth/introspect";
-
-const JSON: &str = "content-type: application/json\r\n";
 
 /// Refreshes a second, each connection on sessions of its own in turn. The successors take the place of the
 /// tokens that were spent.
@@ -42,6 +40,19 @@ pub async fn refresh(
     let (rate, asked) = closed(address, asking, duration).await?;
     refresh_tokens.extend(asked.into_iter().flat_map(|refreshing| refreshing.0));
     Ok(rate)
+}
+
+/// Logins a second, by these requests in turn.
+///
+/// # Errors
+/// If there are fewer requests than connections, or one is not answered with 200.
+pub async fn log_in(
+    address: SocketAddr,
+    requests: Vec<Vec<u8>>,
+    connections: usize,
+    duration: Duration,
+) -> anyhow::Result<f64> {
+    repeat(address, requests.into_iter(), connections, duration).await
 }
 
 /// Questions for the account of a user a second, with the access tokens in turn.

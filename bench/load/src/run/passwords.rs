@@ -10,6 +10,7 @@ use ostiary_bench::{
     samples::Samples,
     turns::{Rate, blocking, rate},
     users::{self, Users},
+    work,
 };
 use ostiary_harness::redis::Redis;
 
@@ -100,18 +101,8 @@ fn argon2id_alone<'a>() -> Rate<'a> {
 }
 
 /// Good logins a second on so many connections, on each as soon as the last is answered.
-pub(super) fn logins(users: &Arc<Users>, connections: usize) -> Rate<'_> {
-    rate(move |duration| async move { good_rate(&log_in(users, connections, duration).await, duration) })
-}
-
-/// Logs users in on so many connections.
-async fn log_in(users: &Arc<Users>, connections: usize, duration: Duration) -> Samples {
-    let users = Arc::clone(users);
-    load::closed(connections, duration, move |client, number| {
-        let users = Arc::clone(&users);
-        async move { users.log_in(number * connections + client).await }
-    })
-    .await
+pub(super) fn logins(users: &Users, connections: usize) -> Rate<'_> {
+    rate(move |duration| work::log_in(users.server(), users.logins(), connections, duration))
 }
 
 /// Answers a second: those that came once all clients were at it, and before any of them stopped. All must be

@@ -135,11 +135,11 @@ impl Stage {
         store: Store,
         settings: &[(&str, &str)],
         count: usize,
-    ) -> anyhow::Result<(Server, Arc<Users>)> {
+    ) -> anyhow::Result<(Server, Users)> {
         let filled = self.filled(store, binary).await?;
         let server = filled.server(binary, settings)?;
         let users = Users::register(Client::http1(server.address), self.numbers(count)).await?;
-        Ok((server, Arc::new(users)))
+        Ok((server, users))
     }
 
     /// So many numbers of users that nobody has.

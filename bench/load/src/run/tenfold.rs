@@ -1,7 +1,5 @@
 //! The same works on ten times the users and sessions, in turns with those on the data of all other works.
 
-use std::sync::Arc;
-
 use ostiary_bench::{
     client::Client,
     figure::{Figure, Goal},
@@ -38,8 +36,8 @@ async fn compare(bench: &Bench, store: Store, few: &Filled, many: &Filled) -> an
     let (few_server, many_server) = (asked_few.server(), asked_many.server());
     let numbers = bench.stage.numbers(LOGGING_IN);
     let register = |address| Users::register(Client::http1(address), numbers.clone());
-    let few_users = Arc::new(register(few_server.address).await?);
-    let many_users = Arc::new(register(many_server.address).await?);
+    let few_users = register(few_server.address).await?;
+    let many_users = register(many_server.address).await?;
     let works = [
         ("login, Argon2id", [logins(&few_users, CONNECTIONS), logins(&many_users, CONNECTIONS)]),
         ("refresh", [refreshes(few, few_server, CONNECTIONS), refreshes(many, many_server, CONNECTIONS)]),

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use ostiary_bench::{
+    client::Client,
     server::Server,
-    work::{access_tokens, introspect, me, refresh},
+    users::Users,
+    work::{access_tokens, introspect, log_in, me, refresh},
 };
 
 use crate::{CONNECTIONS, SHORT, credential, seeded, server};
@@ -23,6 +25,10 @@ async fn assert_all_is_answered(postgres: bool) {
     assert_eq!(access_tokens.len(), 10);
     assert!(me(address, &access_tokens, CONNECTIONS, SHORT).await.unwrap() > 0.0);
     assert!(introspect(address, &credential, &access_tokens, CONNECTIONS, SHORT).await.unwrap() > 0.0);
+    let users = Users::register(Client::http1(address), 0..CONNECTIONS).await.unwrap();
+    assert!(log_in(users.server(), users.logins(), CONNECTIONS, SHORT).await.unwrap() > 0.0);
+    let error = log_in(address, users.logins(), CONNECTIONS + 1, SHORT).await.unwrap_err().to_string();
+    assert_eq!(error, "fewer requests than connections");
     // Every successor is there, and good.
     access_tokens_of_all(address, tokens).await;
 
