@@ -129,10 +129,9 @@ struct Worker<B: Batch> {
 
 impl<B: Batch> Worker<B> {
     async fn run(mut self) {
-        loop {
-            // Whatever else can be done now may ask for more.
-            tokio::task::yield_now().await;
-            let Some(waiting) = self.shared.next() else { break };
+        // Whatever else can be done now may ask for more.
+        tokio::task::yield_now().await;
+        while let Some(waiting) = self.shared.next() {
             self.shared.answer(waiting).await;
         }
         self.is_done = true;
