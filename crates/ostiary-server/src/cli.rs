@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{env, ffi::OsString, num::NonZero, process::ExitCode, thread};
 
 use clap::{Parser, Subcommand};
 
@@ -97,9 +97,16 @@ fn parse(arguments: &[OsString], environment: &Environment) -> Result<(Action, S
     if problems.is_empty() { Ok((action, settings)) } else { Err(LoadError::Values(problems)) }
 }
 
-/// Runs `work` to its end, on as many threads as there are cores.
+/// Runs `work` to its end, on a thread fewer than there are cores: the store's thread or the database beside wants one
+/// too, and each thread that wakes wakes another to look for more, which on two cores costs logins 3 to 5 %
+/// (`bench/README.md`). `TOKIO_WORKER_THREADS` says otherwise.
 fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        builder.worker_threads(cores.saturating_sub(1).max(1));
+    }
+    let runtime = builder.enable_all().build();
     let runtime = runtime.map_err(|error| anyhow::anyhow!("the system gives no threads: {error}"))?;
     Ok(runtime.block_on(work))
 }
