@@ -115,8 +115,12 @@ mod tests {
         assert_eq!(group_of(&stat), Some(process.leader.id()));
         assert!(process.mebibytes().expect("a figure") > 0.0);
         drop(process);
-        // Ended, and perhaps not yet waited for by the process that took it over.
-        let stat = fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
-        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+        // A signal takes a moment; and the process that took it over may not have waited for it yet.
+        let stat = || fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+        let begun = Instant::now();
+        while !stat().is_empty() && !stat().contains(") Z ") {
+            assert!(begun.elapsed() < PATIENCE, "{}", stat());
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
