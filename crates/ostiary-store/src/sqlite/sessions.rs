@@ -197,12 +197,14 @@ pub(super) fn insert(connection: &Connection, user_id: UserId, session: &NewSess
     Ok(())
 }
 
-/// The compare-and-swap: spends the generation if it is the session's.
+/// The compare-and-swap: spends the generation if it is the session's. A session has a user, by the schema, so it asks
+/// only whether they are disabled.
 fn rotate(connection: &Connection, rotation: &Rotation) -> rusqlite::Result<Option<LiveSession>> {
     let sql = "update sessions set generation = ?4, refreshed_at = ?5
                where id = ?1 and secret_hash = ?2 and generation = ?3
                  and revoked_at is null and expires_at > ?5 and refreshed_at > ?6
-                 and exists (select 1 from users where users.id = sessions.user_id and users.active = 1)
+                 and not exists (select 1 from users indexed by users_disabled
+                                 where users.id = sessions.user_id and users.active = 0)
                returning id, user_id, created_at, methods";
     let parameters = params![
         IdColumn(rotation.session_id),

@@ -2,10 +2,13 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use ostiary_core::{audit::AuditAction, store::RegisterOutcome};
+use ostiary_core::{
+    audit::AuditAction,
+    store::{Refusal, RegisterOutcome, RotateOutcome},
+};
 use ostiary_store::sqlite::{self, SqliteStore};
 
-use crate::support::{On, Opened, TestStore, account, event, rules, session, start};
+use crate::support::{On, Opened, TestStore, account, event, rotate, rules, session, start};
 
 #[tokio::test]
 async fn the_files_are_for_their_owner_alone() {
@@ -42,7 +45,7 @@ fn of_servers_that_open_an_empty_database_at_once_one_migrates() {
                 (0..4).map(|_| scope.spawn(|| SqliteStore::open(&test.path()).is_ok())).collect();
             assert!(opening.into_iter().all(|thread| thread.join().unwrap()));
         });
-        assert_eq!(test.query::<i64>("select count(*) from refinery_schema_history"), 4);
+        assert_eq!(test.query::<i64>("select count(*) from refinery_schema_history"), 5);
     }
 }
 
@@ -64,7 +67,9 @@ async fn contacts_of_a_former_version_are_kept() {
          alter table contacts add column verified_at integer;
          insert into contacts select value, kind, user_id, typed, created_at, verified_at from newer_contacts;
          drop table newer_contacts;
-         delete from refinery_schema_history where version = 4",
+         drop index users_disabled;
+         drop trigger users_deleted;
+         delete from refinery_schema_history where version >= 4",
     );
     let store = test.open().await;
     assert_eq!(store.find_account(opened.user_id).await.unwrap(), Some(before));
@@ -75,6 +80,19 @@ async fn contacts_of_a_former_version_are_kept() {
     let deleted = opened.event(AuditAction::UserDeleted, 1);
     assert!(store.delete_account(opened.user_id, deleted).await.unwrap());
     assert_eq!(test.query::<i64>("select count(*) from contacts"), 0);
+}
+
+/// A refresh does not look for the row of its user.
+#[tokio::test]
+async fn sessions_end_with_a_user_who_is_deleted_where_references_are_not_enforced() {
+    let test = TestStore::new(On::Sqlite);
+    let store = test.open().await;
+    let anna = Opened::registered(&*store, "anna").await;
+    let boris = Opened::registered(&*store, "boris").await;
+    let anna_id = test.id_literal(anna.user_id.as_uuid());
+    test.execute(&format!("pragma foreign_keys = off; delete from users where id = {anna_id}"));
+    assert_eq!(rotate(&*store, anna.rotation(0, 1)).await, RotateOutcome::Refused(Refusal::Absent));
+    assert!(matches!(rotate(&*store, boris.rotation(0, 1)).await, RotateOutcome::Rotated(_)));
 }
 
 #[test]
