@@ -52,7 +52,7 @@ if [ -n "$peers" ]; then
     appendix=$(mktemp)
     trap 'rm -f "$appendix"' EXIT
     printf '## What others would pick instead\n\n' >"$appendix"
-    "$bench" peers --server "$server" $quick | tee -a "$appendix"
+    "$bench" peers --server "$server" ${simd:+--simd-server "$simd"} $quick | tee -a "$appendix"
 fi
 "$bench" run --server "$server" ${simd:+--simd-server "$simd"} $quick ${only:+--only "$only"} \
     ${appendix:+--append "$appendix"} --results "$results"

@@ -40,6 +40,9 @@ enum Bench {
         /// The binary of the server
         #[arg(long)]
         server: PathBuf,
+        /// The same with the feature argon2-simd, for logins next to a peer that hashes by the crate of it
+        #[arg(long, value_name = "SERVER")]
+        simd_server: Option<PathBuf>,
         /// Fewer and shorter turns, for a first look
         #[arg(long)]
         quick: bool,
@@ -108,8 +111,9 @@ async fn measure(bench: Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Flood { subject, bcrypt } => flood::run(&subject, bcrypt).await,
         Bench::Run(options) => run::run(&options).await,
-        Bench::Peers { server, quick, only, json } => {
-            let reports = peers::run(&peers::Options { server, quick, only }).await?;
+        Bench::Peers { server, simd_server, quick, only, json } => {
+            let options = peers::Options { server, simd_server, quick, only };
+            let reports = peers::run(&options).await?;
             for report in &reports {
                 println!("{report}");
             }

@@ -23,7 +23,7 @@ pub use figure::{PeerFigure, PeerReport};
 
 use self::{
     api::Api,
-    comparison::{FULL, QUICK, compare},
+    comparison::{FULL, QUICK, Scope, compare},
 };
 
 /// What is compared, and how thoroughly.
@@ -31,6 +31,8 @@ use self::{
 pub struct Options {
     /// The binary of Ostiary.
     pub server: PathBuf,
+    /// The same with the feature `argon2-simd`, for logins next to those peers that hash by the crate of it.
+    pub simd_server: Option<PathBuf>,
     /// Fewer and shorter turns, for a first look.
     pub quick: bool,
     /// The one peer to compare with, by the name of its folder; all if there is none.
@@ -46,6 +48,8 @@ struct Peer {
     on_postgres: bool,
     /// What hashes passwords: `PASSWORD_SCHEME` of Ostiary.
     scheme: &'static str,
+    /// Whether it hashes by the crate that Ostiary has by the feature `argon2-simd`.
+    has_simd: bool,
     /// Whether it signs JWTs with a shared secret (HS256); then Ostiary does, too.
     signs_with_secret: bool,
     /// What its refresh is.
@@ -66,6 +70,7 @@ const PEERS: [Peer; 4] = [
         name: "Better Auth",
         on_postgres: true,
         scheme: "argon2id",
+        has_simd: true,
         signs_with_secret: false,
         refresh: "Its refresh moves a session's expiry; the cookie stays the same.",
         refresh_goal: AHEAD,
@@ -76,6 +81,7 @@ const PEERS: [Peer; 4] = [
         name: "FastAPI Users",
         on_postgres: true,
         scheme: "argon2id",
+        has_simd: false,
         signs_with_secret: false,
         refresh: "It has no refresh.",
         refresh_goal: AHEAD,
@@ -86,6 +92,7 @@ const PEERS: [Peer; 4] = [
         name: "PocketBase",
         on_postgres: false,
         scheme: "bcrypt",
+        has_simd: false,
         signs_with_secret: true,
         refresh: "Its refresh signs another JWT, writes nothing, and leaves the old one good.",
         refresh_goal: AHEAD,
@@ -96,6 +103,7 @@ const PEERS: [Peer; 4] = [
         name: "the replaced stack",
         on_postgres: true,
         scheme: "bcrypt",
+        has_simd: false,
         signs_with_secret: true,
         refresh: "Its refresh rotates, in one transaction.",
         refresh_goal: FAR_AHEAD,
@@ -108,18 +116,29 @@ const PEERS: [Peer; 4] = [
 /// # Errors
 /// If there is no such peer, or no binary.
 pub async fn run(options: &Options) -> anyhow::Result<Vec<PeerReport>> {
-    // It runs in a directory of its own.
-    let server = options.server.canonicalize();
-    let server = server.with_context(|| format!("no binary at {}", options.server.display()))?;
+    let server = binary(&options.server)?;
+    let simd_server = options.simd_server.as_deref().map(binary).transpose()?;
     let chosen = |peer: &&Peer| options.only.as_ref().is_none_or(|only| only == peer.folder);
     let peers: Vec<_> = PEERS.iter().filter(chosen).collect();
     ensure!(!peers.is_empty(), "the peers are {}", PEERS.map(|peer| peer.folder).join(", "));
     let plan = if options.quick { &QUICK } else { &FULL };
     let mut reports = Vec::new();
     for peer in peers {
-        reports.push(peer.report(compare(peer, &server, plan).await));
+        let mut compared = compare(peer, &server, plan, Scope::All).await;
+        if let (Ok(figures), true, Some(server)) = (&mut compared, peer.has_simd, &simd_server) {
+            match compare(peer, server, plan, Scope::SimdLogins).await {
+                Ok(of_logins) => figures.extend(of_logins),
+                Err(error) => compared = Err(error),
+            }
+        }
+        reports.push(peer.report(compared));
     }
     Ok(reports)
+}
+
+/// The whole path of a binary: it runs in a directory of its own.
+fn binary(path: &Path) -> anyhow::Result<PathBuf> {
+    path.canonicalize().with_context(|| format!("no binary at {}", path.display()))
 }
 
 impl Peer {

@@ -44,11 +44,25 @@ pub(super) const QUICK: Plan = Plan {
     others: Duration::from_secs(1),
 };
 
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Everything that both do.
+    All,
+    /// Logins, of an Ostiary with the feature `argon2-simd`.
+    SimdLogins,
+}
+
 /// Sets up Ostiary and a peer, and measures them.
 ///
 /// # Errors
 /// If one of them cannot be installed or started, or answers anything but 200, or 503 if it has no time.
-pub(super) async fn compare(peer: &Peer, server: &Path, plan: &Plan) -> anyhow::Result<Vec<PeerFigure>> {
+pub(super) async fn compare(
+    peer: &Peer,
+    server: &Path,
+    plan: &Plan,
+    scope: Scope,
+) -> anyhow::Result<Vec<PeerFigure>> {
     let script = peer.script();
     run(&mut guarded(&script, "install")).context("it cannot be installed")?;
     let directories = (TempDir::new()?, TempDir::new()?);
@@ -83,10 +97,15 @@ pub(super) async fn compare(peer: &Peer, server: &Path, plan: &Plan) -> anyhow::
         settings: database("peer").into_iter().collect(),
         directory: directories.1.path(),
     };
-    measure(peer, [ours, theirs], plan).await
+    measure(peer, [ours, theirs], plan, scope).await
 }
 
-async fn measure(peer: &Peer, makes: [Make<'_>; 2], plan: &Plan) -> anyhow::Result<Vec<PeerFigure>> {
+async fn measure(
+    peer: &Peer,
+    makes: [Make<'_>; 2],
+    plan: &Plan,
+    scope: Scope,
+) -> anyhow::Result<Vec<PeerFigure>> {
     let [ours, theirs] = &makes;
     for make in &makes {
         make.migrate().with_context(|| format!("{} cannot make its database", make.name))?;
@@ -108,12 +127,15 @@ async fn measure(peer: &Peer, makes: [Make<'_>; 2], plan: &Plan) -> anyhow::Resu
 
     let mut figures = Vec::new();
     let mut memory = [0.0_f64; 2];
-    let works = [
-        (Work::LogIn, "login", plan.logins, AHEAD),
-        (Work::Refresh, "refresh", plan.others, peer.refresh_goal),
-        (Work::Me, "me", plan.others, AHEAD),
-    ];
-    for (work, name, duration, goal) in works {
+    let works = match scope {
+        Scope::All => &[
+            (Work::LogIn, "login", plan.logins, AHEAD),
+            (Work::Refresh, "refresh", plan.others, peer.refresh_goal),
+            (Work::Me, "me", plan.others, AHEAD),
+        ][..],
+        Scope::SimdLogins => &[(Work::LogIn, "login with argon2-simd", plan.logins, AHEAD)],
+    };
+    for &(work, name, duration, goal) in works {
         if work == Work::Refresh && peer.api.refresh.is_none() {
             continue;
         }
@@ -132,8 +154,10 @@ async fn measure(peer: &Peer, makes: [Make<'_>; 2], plan: &Plan) -> anyhow::Resu
             service.check().await.with_context(|| format!("after {work:?}"))?;
         }
     }
-    figures.push(figure("memory under load", "MiB", memory.map(|most| Measured(vec![most])), None));
-    figures.push(figure("start to first 200", "ms", starts, None));
+    if scope == Scope::All {
+        figures.push(figure("memory under load", "MiB", memory.map(|most| Measured(vec![most])), None));
+        figures.push(figure("start to first 200", "ms", starts, None));
+    }
     Ok(figures)
 }
 

@@ -26,7 +26,7 @@ use crate::{
 /// Clients who ask, each as soon as the last request is answered, each with a session of its own.
 pub(super) const CONNECTIONS: usize = 16;
 /// Users who log in; enough that none has as many sessions as one may have.
-const USERS: usize = 64;
+const USERS: usize = 128;
 /// How long a start may take, or a request that is repeated.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How often the memory is looked at while it works.
