@@ -67,7 +67,8 @@ impl Ostiary {
         Ok(Caller { user_id: session.user_id, session_id: session.id })
     }
 
-    /// The claims of an access token that is good now: its session is alive and its user active.
+    /// The claims of an access token that is good: its session is alive and its user active. What another node
+    /// changed a moment ago may not be seen yet ([`Policy::session_cache`]).
     ///
     /// # Errors
     /// If the store fails.
@@ -78,7 +79,8 @@ impl Ostiary {
         Ok(session.filter(|session| session.user_id == shown.user_id).map(|_| shown.claims))
     }
 
-    /// The account of the user whose access token this is. `None` if the directory of accounts has none of them.
+    /// The account of the user whose access token this is. `None` if the directory of accounts has none of them. What
+    /// another node changed a moment ago may not be seen yet ([`Policy::session_cache`]).
     ///
     /// # Errors
     /// If the token is not good, or its session is over, or the store cannot serve it.

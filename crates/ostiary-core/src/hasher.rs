@@ -123,6 +123,12 @@ impl Hasher {
         self.lane.admit(standing)
     }
 
+    /// How much work waits for a thread.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lane.waiting()
+    }
+
     /// A new hash of `password`.
     ///
     /// # Errors

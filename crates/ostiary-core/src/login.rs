@@ -45,6 +45,9 @@ pub struct LoggedIn {
 /// is wrong.
 const TRIES: u32 = 3;
 
+/// With so many hashes waiting, others log in soon: the lane has work for as long as a store waits for them.
+const FOLLOWING: usize = 4;
+
 impl Ostiary {
     /// Opens a session for the user who is found by `login` and knows `password`, on a device that may be known by
     /// the `device_token` of an earlier login. A weak hash of the password is replaced on the way.
@@ -106,7 +109,8 @@ impl Ostiary {
             let key = self.keys.signer(&*self.store, now).await?;
             let (session, token) = self.new_session(client, now);
             let opened = session.of(user_id);
-            let opening = Opening { user_id, session, seen, most: self.policy.max_sessions };
+            let others_follow = self.hasher.waiting() >= FOLLOWING;
+            let opening = Opening { user_id, session, seen, most: self.policy.max_sessions, others_follow };
             let event = AuditEvent::new(AuditAction::UserLoggedIn, Actor::User, client, now);
             // It may end another session of the user.
             match self.recent.after(self.store.open_session(opening, event)).await? {

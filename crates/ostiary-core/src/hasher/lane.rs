@@ -76,6 +76,10 @@ impl Lane {
         self.queue().admit(standing).map_err(HasherError::Busy)
     }
 
+    pub(super) fn waiting(&self) -> usize {
+        self.queue().waiting()
+    }
+
     /// Has `work` done by a thread, after `bcrypt` was computed for it.
     pub(super) async fn run<Output: Send + 'static>(
         &self,

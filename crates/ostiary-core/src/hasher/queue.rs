@@ -106,6 +106,11 @@ impl Queue {
         Err(wait)
     }
 
+    /// How many jobs wait for a thread.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(super) fn enter(&mut self, standing: Standing, job: Arc<dyn Job>) -> Result<Place, Duration> {
         self.admit(standing)?;
         let place = Place { standing, number: self.next_number };

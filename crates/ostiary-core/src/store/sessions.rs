@@ -174,6 +174,9 @@ pub struct Opening {
     pub seen: Option<PasswordHash>,
     /// How many sessions the user may have; of more those are ended that were refreshed the longest ago.
     pub most: Option<u32>,
+    /// Whether other logins follow within milliseconds. A store may wait a moment for them then, to open all of their
+    /// sessions in one commit.
+    pub others_follow: bool,
 }
 
 /// A session to be opened, for the user that the method says. Its generation is [`Generation::FIRST`].

@@ -182,6 +182,7 @@ async fn no_token_and_no_secret_of_a_session_is_shown() {
             session: session.clone(),
             seen: Some(PasswordHash::from_stored(SECRET.to_owned())),
             most: None,
+            others_follow: false,
         }),
         Box::new(session),
         Box::new(foreign),

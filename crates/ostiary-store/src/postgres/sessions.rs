@@ -40,7 +40,7 @@ const FIND_ON_FOREIGN_DIRECTORY: &str = "
 impl Sessions for PostgresStore {
     async fn open_session(
         &self,
-        Opening { user_id, session, seen, most }: Opening,
+        Opening { user_id, session, seen, most, others_follow: _ }: Opening,
         event: AuditEvent,
     ) -> Result<OpenOutcome, StoreError> {
         let sql = "

@@ -19,6 +19,7 @@ use super::{
     SqliteStore,
     audit::{self, Subject},
     columns::{IdColumn, MethodsColumn, TimeColumn},
+    writer::Haste,
 };
 
 mod ending;
@@ -29,12 +30,13 @@ pub(super) use ending::revoke_all;
 impl Sessions for SqliteStore {
     async fn open_session(
         &self,
-        Opening { user_id, session, seen, most }: Opening,
+        Opening { user_id, session, seen, most, others_follow }: Opening,
         event: AuditEvent,
     ) -> Result<OpenOutcome, StoreError> {
         let sql = "select 1 from users where id = ?1 and password_hash is ?2 and active = 1";
+        let haste = if others_follow { Haste::MayWait } else { Haste::AtOnce };
         self.writer
-            .step("open_session", move |connection| {
+            .step_in("open_session", haste, move |connection| {
                 let seen = seen.as_ref().map(PasswordHash::as_str);
                 if !connection.prepare_cached(sql)?.exists(params![IdColumn(user_id), seen])? {
                     return Ok(OpenOutcome::NoSuchUser);

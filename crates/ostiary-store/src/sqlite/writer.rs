@@ -2,7 +2,8 @@
 //!
 //! Steps queue up while a commit waits for the disk; the next commit takes them all. Each step has a
 //! savepoint of its own, so that one which fails leaves the others alone, and is answered only after
-//! the commit: what was answered is on the disk.
+//! the commit: what was answered is on the disk. A commit waits for further steps only if all that it
+//! has may wait.
 
 use std::{
     io,
@@ -14,7 +15,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ostiary_core::store::StoreError;
@@ -30,6 +31,19 @@ use super::{
 const QUEUE: usize = 4096;
 /// Steps in one commit. More would make the first wait long for the last.
 const GROUP: usize = 256;
+/// How long a commit waits for steps to follow those that may wait: three more logins by Argon2id on two cores.
+const WAIT: Duration = Duration::from_millis(25);
+/// With so many it waits no longer: there is little left to share.
+const ENOUGH: usize = 4;
+
+/// Whether a step may wait for others, to be in one commit with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// It is committed as soon as the thread is free.
+    AtOnce,
+    /// It waits for up to [`WAIT`].
+    MayWait,
+}
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -71,18 +85,29 @@ impl Writer {
         verb: &'static str,
         step: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.step_in(verb, Haste::AtOnce, step).await
+    }
+
+    /// The same, in such a haste.
+    pub(super) async fn step_in<T: Send + 'static>(
+        &self,
+        verb: &'static str,
+        haste: Haste,
+        step: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let start = Instant::now();
-        let outcome = self.take_turn(step).await;
+        let outcome = self.take_turn(haste, step).await;
         self.metrics.statements.record(verb, start, outcome.is_err());
         outcome
     }
 
     async fn take_turn<T: Send + 'static>(
         &self,
+        haste: Haste,
         step: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let pending = Pending { step: Some(step), outcome: None, answer };
+        let pending = Pending { haste, step: Some(step), outcome: None, answer };
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         // Before the writer can take it, or the figure could be below zero for a moment.
         self.metrics.queued.inc();
@@ -114,6 +139,7 @@ impl Drop for Writer {
 
 /// A step in the queue, whatever its result.
 trait Step: Send {
+    fn haste(&self) -> Haste;
     /// Runs the step. An error means that its changes are not to be kept.
     fn run(&mut self, connection: &Connection) -> Result<(), StepFailed>;
     /// Answers with the step's outcome, or with the reason why its group was not committed.
@@ -121,6 +147,7 @@ trait Step: Send {
 }
 
 struct Pending<F, T> {
+    haste: Haste,
     step: Option<F>,
     outcome: Option<Result<T, StoreError>>,
     answer: oneshot::Sender<Result<T, StoreError>>,
@@ -131,6 +158,10 @@ where
     F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
     T: Send,
 {
+    fn haste(&self) -> Haste {
+        self.haste
+    }
+
     fn run(&mut self, connection: &Connection) -> Result<(), StepFailed> {
         let Some(step) = self.step.take() else { return Ok(()) };
         let (outcome, result) = match catch_unwind(AssertUnwindSafe(|| step(connection))) {
@@ -179,9 +210,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
-        while let Ok(first) = self.steps.recv() {
-            let mut group = vec![first];
-            group.extend(self.steps.try_iter().take(GROUP - 1));
+        while let Some(mut group) = next_group(&self.steps, WAIT) {
             self.metrics.queued.dec_by(i64::try_from(group.len()).unwrap_or(i64::MAX));
             let start = Instant::now();
             let committed = commit(&self.connection, &mut group);
@@ -210,6 +239,22 @@ impl Worker {
     }
 }
 
+/// The steps of the next commit, in the order in which they came. `None` if there are to be no more.
+fn next_group(steps: &Receiver<Box<dyn Step>>, wait: Duration) -> Option<Vec<Box<dyn Step>>> {
+    let mut group = vec![steps.recv().ok()?];
+    let start = Instant::now();
+    loop {
+        group.extend(steps.try_iter().take(GROUP - group.len()));
+        if group.len() >= ENOUGH || group.iter().any(|step| step.haste() == Haste::AtOnce) {
+            return Some(group);
+        }
+        match steps.recv_timeout(wait.saturating_sub(start.elapsed())) {
+            Ok(next) => group.push(next),
+            Err(_) => return Some(group),
+        }
+    }
+}
+
 /// Runs a group in one transaction. Of a group that fails nothing is kept.
 fn commit(connection: &Connection, group: &mut [Box<dyn Step>]) -> rusqlite::Result<()> {
     run_sql(connection, "begin immediate")?;
@@ -234,4 +279,67 @@ fn run_steps(connection: &Connection, group: &mut [Box<dyn Step>]) -> rusqlite::
         run_sql(connection, "release step")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A wait that no test would see the end of.
+    const FOREVER: Duration = Duration::from_hours(1);
+
+    struct Idle(Haste);
+
+    impl Step for Idle {
+        fn haste(&self) -> Haste {
+            self.0
+        }
+
+        fn run(&mut self, _: &Connection) -> Result<(), StepFailed> {
+            Ok(())
+        }
+
+        fn answer(self: Box<Self>, _: Option<&GroupFailure>) {}
+    }
+
+    /// How many of `steps` go together, if a commit waits for up to `wait`.
+    fn together(steps: &[Haste], wait: Duration) -> usize {
+        let (queue, waiting) = sync_channel::<Box<dyn Step>>(QUEUE);
+        for haste in steps {
+            queue.try_send(Box::new(Idle(*haste))).unwrap();
+        }
+        next_group(&waiting, wait).unwrap().len()
+    }
+
+    #[test]
+    fn a_commit_waits_only_for_steps_that_may_wait() {
+        use Haste::{AtOnce, MayWait};
+        assert_eq!(together(&[AtOnce], FOREVER), 1);
+        assert_eq!(together(&[AtOnce, MayWait, AtOnce], FOREVER), 3);
+        assert_eq!(together(&[MayWait, AtOnce], FOREVER), 2);
+        assert_eq!(together(&[MayWait; ENOUGH], FOREVER), ENOUGH);
+        assert_eq!(together(&[MayWait], Duration::ZERO), 1);
+        assert_eq!(together(&[AtOnce; GROUP + 1], FOREVER), GROUP);
+    }
+
+    #[test]
+    fn a_step_that_comes_while_a_commit_waits_goes_with_it() {
+        let (queue, waiting) = sync_channel::<Box<dyn Step>>(QUEUE);
+        let group = thread::scope(|scope| {
+            let group = scope.spawn(move || next_group(&waiting, FOREVER));
+            queue.send(Box::new(Idle(Haste::MayWait))).unwrap();
+            queue.send(Box::new(Idle(Haste::AtOnce))).unwrap();
+            group.join().unwrap()
+        });
+        assert_eq!(group.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_commit_waits_for_nobody_once_the_store_is_closed() {
+        let (queue, waiting) = sync_channel::<Box<dyn Step>>(QUEUE);
+        queue.send(Box::new(Idle(Haste::MayWait))).unwrap();
+        drop(queue);
+        assert_eq!(next_group(&waiting, FOREVER).unwrap().len(), 1);
+        assert!(next_group(&waiting, FOREVER).is_none());
+    }
 }

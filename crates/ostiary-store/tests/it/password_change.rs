@@ -54,6 +54,8 @@ async fn a_session_that_is_opened_while_the_password_is_changed_does_not_outlive
         for racer in 0..16 {
             let node = if racer % 2 == 0 { store.clone() } else { other.clone() };
             let opening = opening(opened.user_id, session(), None);
+            // Half of them wait for each other.
+            let opening = Opening { others_follow: racer % 4 < 2, ..opening };
             logins.spawn(async move {
                 node.open_session(opening, event(AuditAction::UserLoggedIn, after(1))).await.unwrap()
             });

@@ -11,8 +11,8 @@ use ostiary_core::{
     audit::AuditAction,
     id::{SessionId, UserId},
     store::{
-        AuditQuery, AuthenticationMethod, LiveAt, NewSession, Refusal, Revocation, RevokeOutcome,
-        RotateOutcome, Rotation, SessionRecord, Store,
+        AuditQuery, AuthenticationMethod, LiveAt, NewSession, OpenOutcome, Opening, Refusal, Revocation,
+        RevokeOutcome, RotateOutcome, Rotation, SessionRecord, Store,
     },
 };
 use rstest::rstest;
@@ -20,6 +20,30 @@ use rstest::rstest;
 use crate::support::{
     On, Opened, TestStore, after, client, event, live_at, opening, rotate, secret_hash, session, start,
 };
+
+/// A store may open the sessions of logins that follow each other together.
+#[rstest]
+#[tokio::test]
+async fn logins_that_follow_each_other_have_an_answer_each(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
+    let test = TestStore::new(on);
+    let store = test.open().await;
+    let anna = Opened::registered(&*store, "anna").await.user_id;
+    let log_in = async |user_id| {
+        let opening = Opening { others_follow: true, ..opening(user_id, session(), None) };
+        let opened = opening.session.id;
+        let outcome = store.open_session(opening, event(AuditAction::UserLoggedIn, after(1))).await.unwrap();
+        let found = store.find_session(opened, live_at(1)).await.unwrap();
+        (outcome, found.map(|session| session.user_id))
+    };
+    let nobody = UserId::new(start());
+    let (first, refused, second) = tokio::join!(log_in(anna), log_in(nobody), log_in(anna));
+    assert_eq!(first, (OpenOutcome::Opened, Some(anna)));
+    assert_eq!(refused, (OpenOutcome::NoSuchUser, None));
+    assert_eq!(second, (OpenOutcome::Opened, Some(anna)));
+    assert_eq!(log_in(anna).await, (OpenOutcome::Opened, Some(anna)), "nobody follows after all");
+}
 
 #[rstest]
 #[tokio::test]

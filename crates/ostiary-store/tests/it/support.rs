@@ -120,7 +120,7 @@ pub(crate) fn password_hash() -> PasswordHash {
 
 /// A session for a user whose password is that of [`account`].
 pub(crate) fn opening(user_id: UserId, session: NewSession, most: Option<u32>) -> Opening {
-    Opening { user_id, session, seen: Some(password_hash()), most }
+    Opening { user_id, session, seen: Some(password_hash()), most, others_follow: false }
 }
 
 impl Opened {
