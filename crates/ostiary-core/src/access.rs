@@ -68,7 +68,7 @@ impl Ostiary {
     }
 
     /// The claims of an access token that is good: its session is alive and its user active. What another node
-    /// changed a moment ago may not be seen yet ([`Policy::session_cache`]).
+    /// changed a moment ago may not be seen yet ([`session_cache`](crate::policy::Policy::session_cache)).
     ///
     /// # Errors
     /// If the store fails.
@@ -80,7 +80,7 @@ impl Ostiary {
     }
 
     /// The account of the user whose access token this is. `None` if the directory of accounts has none of them. What
-    /// another node changed a moment ago may not be seen yet ([`Policy::session_cache`]).
+    /// another node changed a moment ago may not be seen yet ([`session_cache`](crate::policy::Policy::session_cache)).
     ///
     /// # Errors
     /// If the token is not good, or its session is over, or the store cannot serve it.
