@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::{
     AHEAD, Peer, PeerFigure, ostiary,
-    service::{CONNECTIONS, Make, Service, Work, guarded, run},
+    service::{CONNECTIONS, MOST_CONNECTIONS, Make, Service, Work, guarded, run},
 };
 use crate::{
     samples::{Sample, Samples},
@@ -129,21 +129,23 @@ async fn measure(
     let mut memory = [0.0_f64; 2];
     let works = match scope {
         Scope::All => &[
-            (Work::LogIn, "login", plan.logins, AHEAD),
-            (Work::Refresh, "refresh", plan.others, peer.refresh_goal),
-            (Work::Me, "me", plan.others, AHEAD),
+            (Work::LogIn, "login", CONNECTIONS, AHEAD),
+            (Work::Refresh, "refresh", CONNECTIONS, peer.refresh_goal),
+            (Work::Refresh, "refresh", MOST_CONNECTIONS, peer.refresh_goal),
+            (Work::Me, "me", CONNECTIONS, AHEAD),
         ][..],
-        Scope::SimdLogins => &[(Work::LogIn, "login with argon2-simd", plan.logins, AHEAD)],
+        Scope::SimdLogins => &[(Work::LogIn, "login with argon2-simd", CONNECTIONS, AHEAD)],
     };
-    for &(work, name, duration, goal) in works {
+    for &(work, name, connections, goal) in works {
         if work == Work::Refresh && peer.api.refresh.is_none() {
             continue;
         }
         let Turns { rates, middles, slowest, most, refused } =
-            in_turns(&services, work, plan, duration).await?;
-        figures.push(figure(&format!("{name}, {CONNECTIONS} connections"), "/s", rates, Some(goal)));
-        figures.push(figure(&format!("{name} p50"), "ms", middles, None));
-        figures.push(figure(&format!("{name} p99"), "ms", slowest, None));
+            in_turns(&services, work, connections, plan).await?;
+        let name = format!("{name}, {connections} connections");
+        figures.push(figure(&name, "/s", rates, Some(goal)));
+        figures.push(figure(&format!("{name}, p50"), "ms", middles, None));
+        figures.push(figure(&format!("{name}, p99"), "ms", slowest, None));
         if refused.iter().any(|share| share.most() > 0.0) {
             figures.push(figure(&format!("{name}, refused as busy"), "%", refused, None));
         }
@@ -181,16 +183,17 @@ struct Turns {
 async fn in_turns(
     services: &[Arc<Service>; 2],
     work: Work,
+    connections: usize,
     plan: &Plan,
-    duration: Duration,
 ) -> anyhow::Result<Turns> {
+    let duration = if work == Work::LogIn { plan.logins } else { plan.others };
     for service in services {
-        service.work(work, plan.warm_up).await?;
+        service.work(work, connections, plan.warm_up).await?;
     }
     let mut turns = Turns::default();
     for _ in 0..plan.turns {
         for (side, service) in services.iter().enumerate() {
-            let (samples, most) = service.work(work, duration).await?;
+            let (samples, most) = service.work(work, connections, duration).await?;
             ensure!(
                 samples.0.iter().all(|sample| [200, BUSY].contains(&sample.status)),
                 "{} answered {work:?} with {}",

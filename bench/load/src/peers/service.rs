@@ -25,6 +25,8 @@ use crate::{
 
 /// Clients who ask, each as soon as the last request is answered, each with a session of its own.
 pub(super) const CONNECTIONS: usize = 16;
+/// As many as there may be.
+pub(super) const MOST_CONNECTIONS: usize = 64;
 /// Users who log in; enough that none has as many sessions as one may have.
 const USERS: usize = 128;
 /// How long a start may take, or a request that is repeated.
@@ -134,12 +136,16 @@ impl Service {
                 for user in (first..USERS).step_by(CONNECTIONS) {
                     answer_to(&client, || (api.register)(user)).await.context("a registration")?;
                 }
-                let answer = answer_to(&client, || (api.log_in)(first)).await.context("a login")?;
-                (api.session)(&answer).context("a login gives a session")
+                let mut sessions = Vec::new();
+                for user in (first..MOST_CONNECTIONS).step_by(CONNECTIONS) {
+                    let answer = answer_to(&client, || (api.log_in)(user)).await.context("a login")?;
+                    sessions.push((api.session)(&answer).context("a login gives a session")?);
+                }
+                anyhow::Ok(sessions)
             });
         }
         while let Some(registered) = registering.join_next().await {
-            self.sessions.push(Mutex::new(registered.context("a client does not panic")??));
+            self.sessions.extend(registered.context("a client does not panic")??.into_iter().map(Mutex::new));
         }
         self.client = Arc::into_inner(client).context("all have registered")?;
         self.check().await?;
@@ -159,28 +165,29 @@ impl Service {
         Ok(())
     }
 
-    /// Does one work for a duration; gives how long each request took, and the most memory in MiB.
+    /// Does one work for a duration, for so many clients; gives how long each request took, and the most memory in MiB.
     ///
     /// # Errors
     /// If nothing is known of its memory.
     pub(super) async fn work(
         self: &Arc<Self>,
         work: Work,
+        connections: usize,
         duration: Duration,
     ) -> anyhow::Result<(Samples, f64)> {
         let service = Arc::clone(self);
         // New ones each time: while others have their turn, some services close what is idle.
         let mut wires = Vec::new();
-        for _ in 0..CONNECTIONS {
+        for _ in 0..connections {
             wires.push(Mutex::new(Wire::open(self.client.address()).await?));
         }
         let wires = Arc::new(wires);
-        let working = load::closed(CONNECTIONS, duration, move |client, number| {
+        let working = load::closed(connections, duration, move |client, number| {
             let (service, wires) = (Arc::clone(&service), Arc::clone(&wires));
             async move {
                 let wire = &mut *wires[client].lock().await;
                 match work {
-                    Work::LogIn => service.log_in(number * CONNECTIONS + client).await,
+                    Work::LogIn => service.log_in(number * connections + client).await,
                     Work::Refresh => service.refresh(client, wire).await,
                     Work::Me => service.me(client, wire).await,
                 }
