@@ -26,7 +26,8 @@ async fn assert_all_is_answered(postgres: bool) {
     assert!(me(address, &access_tokens, CONNECTIONS, SHORT).await.unwrap() > 0.0);
     assert!(introspect(address, &credential, &access_tokens, CONNECTIONS, SHORT).await.unwrap() > 0.0);
     let users = Users::register(Client::http1(address), 0..CONNECTIONS).await.unwrap();
-    assert!(log_in(users.server(), users.logins(), CONNECTIONS, SHORT).await.unwrap() > 0.0);
+    // Hashes are computed in the time that other tests leave.
+    assert!(log_in(users.server(), users.logins(), CONNECTIONS, SHORT * 10).await.unwrap() > 0.0);
     let error = log_in(address, users.logins(), CONNECTIONS + 1, SHORT).await.unwrap_err().to_string();
     assert_eq!(error, "fewer requests than connections");
     // Every successor is there, and good.

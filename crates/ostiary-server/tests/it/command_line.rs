@@ -216,7 +216,7 @@ fn doctor_says_what_is_there_without_secrets_and_makes_nothing() {
     assert!(!directory.path().join("data").exists());
     Process::start(directory.path(), &environment).kill();
     let (code, out, err) = run(directory.path(), &["doctor"], &environment);
-    assert!(code == 0 && out.contains("schema 4 of 4, 0 users, 0 sessions"), "{out}{err}");
+    assert!(code == 0 && out.contains("schema 5 of 5, 0 users, 0 sessions"), "{out}{err}");
     assert!(!out.contains("canary") && !err.contains("canary"));
     assert!(!out.contains('\u{1b}'), "no colour in a pipe");
     fs::write(directory.path().join("data/ostiary.db"), "x".repeat(5000)).unwrap();
