@@ -59,7 +59,8 @@ impl BareLoop {
         connection.pragma_update(None, "foreign_keys", "on")?;
         let mut all = Vec::new();
         {
-            let mut found = connection.prepare("select id, secret_hash, generation from sessions")?;
+            let alive = "select id, secret_hash, generation from sessions where revoked_at is null";
+            let mut found = connection.prepare(alive)?;
             let mut rows = found.query([])?;
             while let Some(row) = rows.next()? {
                 all.push(Session { id: row.get(0)?, secret_hash: row.get(1)?, generation: row.get(2)? });

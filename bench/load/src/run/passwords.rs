@@ -20,7 +20,7 @@ const ARGON2ID: [(&str, &str); 1] = [("PASSWORD_SCHEME", "argon2id")];
 const ARGON2ID_ALONE: &str = "the hash function alone on all cores";
 /// Users who log in: so many that none opens more sessions than the server lets a user have, which would end one
 /// with each login.
-const LOGGING_IN: usize = 200;
+const LOGGING_IN: usize = 400;
 /// The same for bcrypt, which is slower.
 const LOGGING_IN_BY_BCRYPT: usize = 50;
 

@@ -29,6 +29,9 @@ async fn pgbench_updates_the_sessions_that_nobody_follows() {
 #[tokio::test]
 async fn a_bare_loop_updates_sessions_of_a_copy() {
     let (database, seeded) = seeded(false).await;
+    let revoke = "update sessions set revoked_at = created_at, revoked_why = 'logout'
+                  where id = (select min(id) from sessions)";
+    assert_eq!(rusqlite::Connection::open(database.file()).unwrap().execute(revoke, []).unwrap(), 1);
     let before = std::fs::read(database.file()).unwrap();
     let mut bare_loop = BareLoop::on_copy_of(&database.file()).unwrap();
     for _ in 0..2 {
