@@ -22,6 +22,8 @@ pub(super) enum KeysAction {
     /// Withdraw a key before its time: its tokens are refused from now on
     Retire {
         /// The key, as `ostiary keys list` names it
+        // One in 64 names begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         key: String,
     },
 }

@@ -112,6 +112,8 @@ fn keys_are_listed_rotated_and_retired(#[values(On::Sqlite, On::Postgres)] on: O
     assert_eq!(rows(&operated.good(&["keys", "list"])).len(), 2);
     let unknown = operated.bad(&["keys", "retire", first]);
     assert!(unknown.contains("there is no key") && unknown.contains("ostiary keys list"), "{unknown}");
+    let hyphen = operated.bad(&["keys", "retire", "-hyphens-begin-some-names"]);
+    assert!(hyphen.contains(r#"there is no key "-hyphens-begin-some-names""#), "{hyphen}");
     let events = operated.events(&["--action", "signing_key_rotated", "--action", "signing_key_retired"]);
     assert_eq!(actions(&events), ["signing_key_rotated", "signing_key_rotated", "signing_key_retired"]);
     assert_eq!((&events[2]["subject"], &events[2]["actor"]), (&json!(first), &json!("operator")));
