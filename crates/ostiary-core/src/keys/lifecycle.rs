@@ -153,7 +153,7 @@ impl Keys {
     ) -> Result<(), StoreError> {
         let stored = store.signing_keys().await?;
         let mut standing = stored.iter().filter(|key| key.retired_at.is_none());
-        let may_go_on = standing.clone().any(|key| key.activates_at <= now && key.expires_at > now);
+        let may_go_on = standing.clone().any(|key| key.expires_at > now);
         if standing.any(|key| key.algorithm == algorithm && (key.expires_at > now || !may_go_on)) {
             return Ok(());
         }
@@ -205,7 +205,7 @@ impl Keys {
         }
         let stored = self.load(store).await?;
         if let (Preferred::KeyPair(algorithm), None) = (&self.preferred, self.algorithm(now)) {
-            // The key that signed was withdrawn, and the next one is not to sign yet.
+            // The key that signed was withdrawn just now, or does not open.
             let event = made_by_ostiary(AuditAction::SigningKeyCreated, now);
             self.add_pair(store, *algorithm, &stored, now, event).await?;
             self.load(store).await?;

@@ -116,7 +116,9 @@ impl KeyRing {
         Self(trusted.map(open).collect())
     }
 
-    /// The key that signs at `now`: the preferred one, or another that is trusted until that one begins to.
+    /// The key that signs at `now`: the preferred one, or another that is trusted until that one begins to. If no
+    /// key has begun, it is the first that will: a node whose clock is ahead has just made it, or the one before
+    /// it was withdrawn, and somebody has to sign.
     pub(super) fn signer(&self, preferred: &Preferred, now: Timestamp) -> Option<&Key> {
         self.chosen(preferred, now).filter(|key| key.material.private.is_ok())
     }
@@ -139,7 +141,10 @@ impl KeyRing {
         let may_sign = |key: &&Key| {
             key.activates_at <= now && (key.expires_at > now || preferred.is(&key.id, key.algorithm))
         };
-        self.0.iter().filter(may_sign).max_by_key(rank)
+        let waits = |key: &&Key| key.activates_at > now;
+        let nearest = |key: &&Key| (key.activates_at, !preferred.is(&key.id, key.algorithm), key.generation);
+        let active = self.0.iter().filter(may_sign).max_by_key(rank);
+        active.or_else(|| self.0.iter().filter(waits).min_by_key(nearest))
     }
 
     /// The keys that a token with this header may be signed by.

@@ -1,6 +1,6 @@
 use ostiary_core::{
     audit::{Actor, AuditAction, AuditEvent, Client},
-    keys::{KeyId, Keys, KeysError, SigningAlgorithm, SigningMethod},
+    keys::{KeyId, Keys, KeysError, SharedSecret, SigningAlgorithm, SigningMethod},
     secret::ServerSecret,
     store::{AuditQuery, Leftover, Store, StoredSigningKey},
 };
@@ -45,6 +45,48 @@ async fn servers_that_start_at_once_agree_on_one_key(
     assert_eq!(store.signing_keys().await.unwrap().len(), 1);
     let created = "select count(*) from audit_events where action = 'signing_key_created'";
     assert_eq!(test.query::<i64>(created), 1);
+}
+
+/// A node whose clock is behind, or that read it before the other made its key, is not to fail, nor to make a key
+/// that no verifier knows.
+#[rstest]
+#[tokio::test]
+async fn a_key_of_a_node_whose_clock_is_ahead_signs_at_once(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+    #[values(false, true)] is_pair: bool,
+) {
+    let test = TestStore::new(on);
+    let store = test.open().await;
+    let shared = SharedSecret::parse("a shared secret of at least 32 bytes", SigningAlgorithm::Hs256, false);
+    let method =
+        if is_pair { ED_DSA } else { SigningMethod::Shared(SigningAlgorithm::Hs256, shared.unwrap()) };
+    for now in [after(2), start(), after(1)] {
+        let keys = Keys::open(&method, &server_secret(), &*store, KEY_RULES, false, now).await.unwrap();
+        keys.follow(&*store, now).await.unwrap();
+        keys.signer(&*store, now).await.unwrap();
+        assert_eq!(keys.published(now).len(), usize::from(is_pair));
+    }
+    assert_eq!(store.signing_keys().await.unwrap().len(), 1);
+}
+
+/// The first pair after a shared secret is published before it signs, also if the node that keeps the secret is
+/// ahead of the one that makes the pair.
+#[rstest]
+#[tokio::test]
+async fn a_secret_of_a_node_whose_clock_is_ahead_signs_until_the_pair_is_known(
+    #[values(On::Sqlite, On::Postgres, On::PgBouncer)] on: On,
+) {
+    let test = TestStore::new(on);
+    let store = test.open().await;
+    let shared =
+        || SharedSecret::parse("a shared secret of at least 32 bytes", SigningAlgorithm::Hs256, false);
+    let before = SigningMethod::Shared(SigningAlgorithm::Hs256, shared().unwrap());
+    Keys::open(&before, &server_secret(), &*store, KEY_RULES, true, after(2)).await.unwrap();
+    let method =
+        SigningMethod::KeyPair { algorithm: SigningAlgorithm::EdDsa, before: Some(shared().unwrap()) };
+    let keys = Keys::open(&method, &server_secret(), &*store, KEY_RULES, true, start()).await.unwrap();
+    assert_eq!(keys.algorithm(start()), Some(SigningAlgorithm::Hs256));
+    assert_eq!(keys.published(start()).len(), 1, "the pair is published before it signs");
 }
 
 #[rstest]
