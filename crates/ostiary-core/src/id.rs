@@ -3,7 +3,7 @@
 //! Ids are UUIDs of version 7 (RFC 9562 §5.7): sorted by time, so that new rows go to the end of an
 //! index. They are names, never secrets.
 
-use std::{fmt, hash, marker::PhantomData};
+use std::{cell::RefCell, fmt, hash, marker::PhantomData};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -45,12 +45,32 @@ pub type ServiceCredentialId = Id<ServiceCredential>;
 /// The id of an access token, its claim `jti`.
 pub type TokenId = Id<AccessToken>;
 
+/// Random bytes that a thread asks for at once, in ids. The generator takes little longer for a hundred than for one
+/// (0.4 us, which was 3 % of `GET /me`), and each request has an id.
+const AHEAD: usize = 100;
+
+thread_local! {
+    /// For the next ids of this thread. Who reads the memory of the server foresees them, but they are no secrets.
+    static UNUSED: RefCell<Vec<[u8; 10]>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The random bytes of one id.
+fn random() -> [u8; 10] {
+    UNUSED.with_borrow_mut(|unused| {
+        if unused.is_empty() {
+            let bytes: [u8; 10 * AHEAD] = secret::random();
+            unused.extend_from_slice(bytes.as_chunks().0);
+        }
+        unused.pop().expect("there are some now")
+    })
+}
+
 impl<Of> Id<Of> {
     /// A new id, made at `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
         let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or(0);
-        let uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &secret::random()).into_uuid();
+        let uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random()).into_uuid();
         Self::from_uuid(uuid)
     }
 
@@ -110,6 +130,8 @@ impl<Of> fmt::Debug for Id<Of> {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::HashSet, thread};
+
     use super::*;
 
     #[test]
@@ -119,5 +141,15 @@ mod tests {
         for other in [text.to_uppercase(), text.replace('-', ""), format!("{{{text}}}"), format!("{text} ")] {
             assert_eq!(UserId::parse(&other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn no_two_ids_of_one_moment_are_the_same_on_several_threads() {
+        let several = || (0..3 * AHEAD).map(|_| UserId::new(Timestamp::UNIX_EPOCH)).collect::<Vec<_>>();
+        let made: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(several)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(made.iter().map(UserId::to_string).collect::<HashSet<_>>().len(), 12 * AHEAD);
     }
 }
